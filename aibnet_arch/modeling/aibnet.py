@@ -1,0 +1,219 @@
+"""AIBNet: an encoder and a chain of sub-decoders, Figure 2 (a)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from .encoders import ENCODERS, CheckpointError, compare_keys, load_published, read_state_dict
+from .padding import pad_to_multiple
+from .sub_decoder import LEVELS, SubDecoder
+
+SCALE = 2**LEVELS  # e5 has 1/16 of the resolution
+
+
+class AIBNet(nn.Module):
+    """Adaptive Identification of Blurred Regions Network.
+
+    The encoder makes five features e1 .. e5; sub-decoder 1 refines e1 .. e4 from the bottom e5 up,
+    sub-decoder k + 1 refines the output of sub-decoder k, again from e5 up. Each sub-decoder's finest
+    feature gives a residual image X_k, and the restored image is X_k plus the input (Section 3.1).
+
+    Args:
+        encoder: 'ufpnet' (the paper's choice) or 'nafnet'.
+        width: w, channels at full resolution; that of the encoder's checkpoint.
+        encoder_blocks: blocks of the encoder's four levels.
+        middle_blocks: blocks of the encoder at 1/16 of the resolution.
+        num_sub_decoders: s; AIBNet-S, B and L have 1, 2 and 4.
+        blocks_per_level: N, SFDHBlocks of a level.
+        num_masks: n_m of Eq. (5); 0 is dense attention.
+        heads: attention heads, one number for all levels or four, finest level first.
+        alpha_init: constant of Eq. (3).
+        normalize_logits: L2-normalise Q and K along the positions; False reads Eq. (2) and (5) literally.
+        decoupler_groups: groups of channels that share a low-pass filter (Eq. 4).
+        freeze_encoder: the encoder never trains. Otherwise it trains with the first sub-decoder.
+        code_noise: draw UFPNet's Gaussian noise on its kernel code. Evaluation is then random.
+
+    Raises:
+        ValueError: a value that makes no network; the message names it.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: str = 'ufpnet',
+        width: int = 64,
+        encoder_blocks: Sequence[int] = (1, 1, 1, 28),
+        middle_blocks: int = 1,
+        num_sub_decoders: int = 1,
+        blocks_per_level: int = 8,
+        num_masks: int = 4,
+        heads: Union[int, Sequence[int]] = 1,
+        alpha_init: float = 0.8,
+        normalize_logits: bool = True,
+        decoupler_groups: int = 8,
+        freeze_encoder: bool = True,
+        code_noise: bool = False,
+    ) -> None:
+        super().__init__()
+        if encoder not in ENCODERS:
+            raise ValueError(f'encoder={encoder!r}: expected one of {", ".join(ENCODERS)}')
+        if len(encoder_blocks) != LEVELS:
+            raise ValueError(f'encoder_blocks={list(encoder_blocks)}: expected {LEVELS} numbers')
+        if num_sub_decoders < 1:
+            raise ValueError(f'num_sub_decoders={num_sub_decoders}: expected 1 or more')
+        heads = (heads,) * LEVELS if isinstance(heads, int) else tuple(heads)
+        if len(heads) != LEVELS:
+            raise ValueError(f'heads={list(heads)}: expected one number or {LEVELS}')
+        noise = {'code_noise': code_noise} if encoder == 'ufpnet' else {}
+        if code_noise and not noise:
+            raise ValueError('code_noise belongs to the ufpnet encoder')
+
+        self.encoder_kind = encoder
+        self.freeze_encoder = freeze_encoder
+        self.encoder = ENCODERS[encoder](
+            width=width, encoder_blocks=encoder_blocks, middle_blocks=middle_blocks, **noise
+        )
+        self.sub_decoders = nn.ModuleList(
+            SubDecoder(
+                width=width,
+                blocks_per_level=blocks_per_level,
+                heads=heads,
+                alpha_init=alpha_init,
+                num_masks=num_masks,
+                decoupler_groups=decoupler_groups,
+                normalize_logits=normalize_logits,
+            )
+            for _ in range(num_sub_decoders)
+        )
+        self.set_stage(None)
+
+    # Stages of training
+
+    def set_stage(self, stage: Optional[int]) -> None:
+        """Choose what trains and what runs (Section 3.4).
+
+        Args:
+            stage: k from 1 to s: sub-decoder k trains; the encoder and the sub-decoders before it are
+                frozen (no gradient, evaluation mode, also after ``train()``), those after it do not run.
+                An encoder that is not `freeze_encoder` trains in stage 1.
+                None: everything runs and trains (direct training, Table 6 a), but a frozen encoder, and the
+                residual convolutions that nothing uses because only the last sub-decoder's image is the output.
+
+        Raises:
+            ValueError: no such sub-decoder.
+        """
+        count = len(self.sub_decoders)
+        if stage is not None and not 1 <= stage <= count:
+            raise ValueError(f'stage {stage}: this network has sub-decoders 1 to {count}')
+        self.stage = stage
+        self.active_sub_decoders = stage or count
+        self.encoder.requires_grad_(not self.freeze_encoder and stage in (None, 1))
+        for number, sub_decoder in enumerate(self.sub_decoders, start=1):
+            sub_decoder.requires_grad_(stage in (None, number))
+            sub_decoder.to_residual.requires_grad_(number == self.active_sub_decoders)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> 'AIBNet':
+        """Training mode for the parts that train; frozen parts stay in evaluation mode.
+
+        Their batch norm statistics would drift otherwise.
+        """
+        super().train(mode)
+        for part in (self.encoder, *self.sub_decoders):
+            part.train(mode and _trains(part))
+        return self
+
+    # Images
+
+    def forward(self, image: Tensor, up_to: Optional[int] = None) -> Tensor:
+        """Restore an image.
+
+        Args:
+            image: (B, 3, H, W), RGB in [0, 1], H and W from 1 up.
+            up_to: stop after this sub-decoder; by default after the last one that is trained.
+
+        Returns:
+            (B, 3, H, W), the output of that sub-decoder, not clipped.
+        """
+        *_, (sub_decoder, features) = self._refine(image, up_to)
+        return self._restored(image, sub_decoder, features)
+
+    def images(self, image: Tensor, up_to: Optional[int] = None) -> list[Tensor]:
+        """The restored images of all sub-decoders in order: as :meth:`forward`, one for each."""
+        return [self._restored(image, *refined) for refined in self._refine(image, up_to)]
+
+    def _refine(self, image: Tensor, up_to: Optional[int]) -> list[tuple[SubDecoder, tuple[Tensor, ...]]]:
+        up_to = self.active_sub_decoders if up_to is None else up_to
+        if not 1 <= up_to <= len(self.sub_decoders):
+            raise ValueError(f'up_to={up_to}: this network has sub-decoders 1 to {len(self.sub_decoders)}')
+        with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(self.encoder)):
+            *features, bottom = self.encoder(pad_to_multiple(image, SCALE))
+        refined = []
+        for sub_decoder in self.sub_decoders[:up_to]:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(sub_decoder)):
+                features = sub_decoder(features, bottom)
+            refined.append((sub_decoder, features))
+        return refined
+
+    @staticmethod
+    def _restored(image: Tensor, sub_decoder: SubDecoder, features: tuple[Tensor, ...]) -> Tensor:
+        height, width = image.shape[2:]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(sub_decoder)):
+            return sub_decoder.to_residual(features[0])[:, :, :height, :width] + image
+
+    # Weights
+
+    def load_encoder(self, path: Union[str, Path], *, param_key: str = 'params') -> list[str]:
+        """Load a published UFPNet or NAFNet checkpoint into the encoder.
+
+        See :func:`aibnet_arch.modeling.encoders.load_published` for what is accepted and raised.
+        """
+        return load_published(self.encoder, path, kind=self.encoder_kind, param_key=param_key)
+
+    def load_stages(self, path: Union[str, Path], *, param_key: str = 'params') -> int:
+        """Load the encoder and the trained sub-decoders of an AIBNet that has fewer of them.
+
+        Args:
+            path: a checkpoint of an AIBNet, e.g. S for a network B.
+            param_key: which entry of the file to take.
+
+        Returns:
+            How many sub-decoders were loaded. The others keep their weights.
+
+        Raises:
+            CheckpointError: the file is none of such a network; nothing has been loaded then.
+        """
+        state = read_state_dict(path, param_key=param_key)
+        if '_extra_state' not in state:
+            raise CheckpointError(f'{path} is no checkpoint of AIBNet: it does not say which sub-decoders it trained')
+        trained = int(state.pop('_extra_state'))
+        if trained >= len(self.sub_decoders):
+            raise CheckpointError(
+                f'{path} has {trained} trained sub-decoders: none of the {len(self.sub_decoders)} of this network is '
+                'left to train. To go on with all of its weights, set path.pretrain_network_g.'
+            )
+        parts = ('encoder.', *(f'sub_decoders.{index}.' for index in range(trained)))
+        state = {key: value for key, value in state.items() if key.startswith(parts)}
+        own = self.state_dict()
+        problems = compare_keys({key: value for key, value in own.items() if key.startswith(parts)}, state)
+        if problems:
+            raise CheckpointError(f'{path} does not fit network_g:\n' + '\n'.join(problems))
+        self.load_state_dict({**own, **state})
+        return trained
+
+    def get_extra_state(self) -> Tensor:
+        """How many sub-decoders hold trained weights: saved with them, so that the others never run unnoticed."""
+        return torch.tensor(self.active_sub_decoders)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        active = int(state)
+        if not 1 <= active <= len(self.sub_decoders):
+            raise ValueError(f'the checkpoint has {active} trained sub-decoders, this network {len(self.sub_decoders)}')
+        self.active_sub_decoders = active
+
+
+def _trains(part: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in part.parameters())

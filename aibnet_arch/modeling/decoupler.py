@@ -1,0 +1,59 @@
+"""The Decoupler of Eq. (4): a learned low-pass filter splits the features in two frequency bands.
+
+It is FSNet's (reference [7] of the paper): one 3x3 filter per image and group of channels, its taps
+predicted from the globally pooled features.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import GlobalPool
+
+
+class Decoupler(nn.Module):
+    """High-frequency part of the features: features minus their low-pass.
+
+    Shape: (B, C, H, W) -> (B, C, H, W), H and W at least 2.
+
+    Args:
+        channels: C, a multiple of `groups`.
+        groups: groups of channels that share a filter.
+
+    Raises:
+        ValueError: if `groups` does not divide `channels`, or in training with a batch of one: the
+            batch norm over the pooled features would then have a single value per channel.
+    """
+
+    KERNEL = 3
+
+    def __init__(self, channels: int, *, groups: int = 8) -> None:
+        super().__init__()
+        if groups < 1 or channels % groups:
+            raise ValueError(f'decoupler_groups={groups} does not divide the {channels} channels of this level')
+        self.groups = groups
+        taps = groups * self.KERNEL**2
+        self.pool = GlobalPool()
+        self.predict = nn.Conv2d(channels, taps, 1, bias=False)
+        self.norm = nn.BatchNorm2d(taps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.low_pass(x)
+
+    def low_pass(self, x: Tensor) -> Tensor:
+        """The low-frequency part, (B, C, H, W)."""
+        batch, channels, height, width = x.shape
+        # One depthwise convolution over batch and channels at once: no unfolded nine-fold copy.
+        weight = self.filters(x).repeat_interleave(channels // self.groups, dim=1)
+        padded = F.pad(x, (1, 1, 1, 1), mode='reflect').reshape(1, batch * channels, height + 2, width + 2)
+        low = F.conv2d(padded, weight.reshape(batch * channels, 1, self.KERNEL, self.KERNEL), groups=batch * channels)
+        return low.reshape(batch, channels, height, width)
+
+    def filters(self, x: Tensor) -> Tensor:
+        """Taps of the low-pass, non-negative with sum one: (B, C, H, W) -> (B, groups, 3, 3)."""
+        if self.training and x.shape[0] == 1:
+            raise ValueError(
+                'training with a batch of one is refused: the batch norm of HFSBlock\'s Decoupler would see one value '
+                'per channel. Use two or more images per process (batch_size_per_gpu: 2).'
+            )
+        taps = self.norm(self.predict(self.pool(x)))
+        return taps.reshape(-1, self.groups, self.KERNEL**2).softmax(dim=-1).unflatten(-1, (self.KERNEL, self.KERNEL))

@@ -1,0 +1,116 @@
+"""UFPNet's estimator of a blur-kernel code per pixel: a small U-Net on the image (key `kernel_extra`)."""
+
+import torch
+from torch import Tensor, nn
+
+KERNEL_TAPS = 19 * 19  # a kernel of 19x19 per pixel, flattened row by row
+
+
+class _ResBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class _EncodingBlock(nn.Module):
+    """Shape: (B, C_in, H, W) -> skip (B, C, H, W) and (B, C, H/2, W/2)."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.Conv_head = nn.Conv2d(in_channels, channels, 3, padding=1)
+        self.ResBlock1 = _ResBlock(channels)
+        self.ResBlock2 = _ResBlock(channels)
+        self.downsample = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        skip = torch.relu(self.ResBlock2(self.ResBlock1(self.Conv_head(x))))
+        return skip, self.downsample(skip)
+
+
+class _DecodingBlock(nn.Module):
+    """Shape: (B, C_in, H/2, W/2) and skip (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.Conv_t = nn.ConvTranspose2d(in_channels, channels, 3, stride=2, padding=1)
+        self.Conv_head = nn.Conv2d(2 * channels, channels, 3, padding=1)
+        self.ResBlock1 = _ResBlock(channels)
+        self.ResBlock2 = _ResBlock(channels)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        upsampled = self.Conv_t(x, output_size=skip.shape[2:])
+        x = self.Conv_head(torch.cat((upsampled, skip), dim=1))
+        return torch.relu(self.ResBlock2(self.ResBlock1(x)))
+
+
+class _Middle(nn.Module):
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        layers = []
+        for _ in range(5):
+            layers += [nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU()]
+            in_channels = channels
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class _Heads(nn.Module):
+    """Two maps of 361 channels: the mean code and its uncertainty."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mean = self._head(channels)
+        self.var = self._head(channels)
+
+    @staticmethod
+    def _head(channels: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, KERNEL_TAPS, 3, padding=1)
+        )
+
+
+class KernelEstimator(nn.Module):
+    """Standardised kernel code of every pixel, and its uncertainty.
+
+    Attribute names are the keys of the published UFPNet checkpoints.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.Encoding_Block1 = _EncodingBlock(3, 64)
+        self.Encoding_Block2 = _EncodingBlock(64, 128)
+        self.Conv_mid = _Middle(128, 256)
+        self.Decoding_Block1 = _DecodingBlock(256, 128)
+        self.Decoding_Block2 = _DecodingBlock(128, 64)
+        self.Conv_tail = _Heads(64)
+
+    def forward(self, image: Tensor, *, noise: bool = False) -> Tensor:
+        """The code that the flow prior inverts.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            noise: draw UFPNet's Gaussian noise, weighted by the uncertainty. The result is then random.
+
+        Returns:
+            (B, 361, H, W).
+        """
+        skip1, x = self.Encoding_Block1(image)
+        skip2, x = self.Encoding_Block2(x)
+        x = self.Decoding_Block1(self.Conv_mid(x), skip2)
+        x = self.Decoding_Block2(x, skip1)
+        code = self.Conv_tail.mean(x).softmax(dim=1)
+        deviation, mean = torch.std_mean(code, dim=1, keepdim=True)
+        code = (code - mean) / deviation
+        sigma = self.Conv_tail.var(x).sigmoid().mean(dim=1, keepdim=True)
+        code = code * (1 - sigma**2).sqrt()
+        return code + sigma * torch.randn_like(code) if noise else code

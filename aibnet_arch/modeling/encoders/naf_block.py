@@ -1,0 +1,35 @@
+"""NAFNet's block, under the names that the published checkpoints use."""
+
+import torch
+from torch import Tensor, nn
+
+from ..layers import GlobalPool, LayerNorm2d, SimpleGate
+
+
+class NAFBlock(nn.Module):
+    """NAFNet's block. Shape: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, 2 * channels, 1)
+        self.conv2 = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
+        self.gate = SimpleGate()
+        self.sca = nn.Sequential(GlobalPool(), nn.Conv2d(channels, channels, 1))
+        self.conv3 = nn.Conv2d(channels, channels, 1)
+        self.norm2 = LayerNorm2d(channels)
+        self.conv4 = nn.Conv2d(channels, 2 * channels, 1)
+        self.conv5 = nn.Conv2d(channels, channels, 1)
+        # Zero: a fresh block is the identity.
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._feed_forward(x + self._spatial(x))
+
+    def _spatial(self, x: Tensor) -> Tensor:
+        x = self.gate(self.conv2(self.conv1(self.norm1(x))))
+        return self.beta * self.conv3(x * self.sca(x))
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return x + self.gamma * self.conv5(self.gate(self.conv4(self.norm2(x))))

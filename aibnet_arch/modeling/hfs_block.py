@@ -1,0 +1,87 @@
+"""HFSBlock, the high-frequency feature selection block: Eq. (4) to (6), Figure 2 (c)."""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from .channel_attention import ChannelLogits, head_channels
+from .decoupler import Decoupler
+
+
+class MaskedAttention(nn.Module):
+    """Weighted sum of the n_m sparse attention maps, sum_i lambda_i M_i (Eq. 5 and 6).
+
+    Mask_i keeps the floor(C i / (i + 1)) largest logits of every row and gives the others no
+    weight, so that M_i is sparse (as in DRSformer). The lambda_i are learned and start at 1 / n_m.
+
+    Args:
+        head_channels: C, the length of a row.
+        num_masks: n_m; 0 is plain dense attention without lambda (Table 4 a).
+    """
+
+    def __init__(self, *, head_channels: int, num_masks: int = 4) -> None:
+        super().__init__()
+        if num_masks < 0:
+            raise ValueError(f'num_masks={num_masks}: expected 0 or more')
+        if num_masks and head_channels < 2:
+            raise ValueError('a head of one channel has nothing to select from: use fewer heads, or num_masks=0')
+        self.kept = tuple(head_channels * i // (i + 1) for i in range(1, num_masks + 1))
+        if num_masks:
+            self.fusion = nn.Parameter(torch.full((num_masks,), 1 / num_masks))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """(B, heads, C, C) -> (B, heads, C, C)."""
+        if not self.kept:
+            return logits.softmax(dim=-1)
+        maps = (weight * sparse for weight, sparse in zip(self.fusion, self.maps(logits)))
+        return sum(maps)
+
+    def maps(self, logits: Tensor) -> list:
+        """The M_i one by one: (B, heads, C, C) -> n_m tensors of that shape."""
+        # The rank of an entry in its row, not a threshold: ties must not let more entries through.
+        rank = logits.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+        return [logits.masked_fill(rank >= kept, -torch.inf).softmax(dim=-1) for kept in self.kept]
+
+
+class HFSBlock(nn.Module):
+    """Selects high-frequency features and adds them (Eq. 5).
+
+    Shape: (B, C, H, W) -> (B, C, H, W).
+
+    The sum over the masks is linear in V, so the maps are added first and V is multiplied once.
+
+    Args:
+        channels: C, a multiple of `heads` and of `decoupler_groups`.
+        heads: attention heads.
+        num_masks: n_m of Eq. (5).
+        decoupler_groups: groups of channels that share a low-pass filter.
+        normalize_logits: see :class:`ChannelLogits`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        heads: int = 1,
+        num_masks: int = 4,
+        decoupler_groups: int = 8,
+        normalize_logits: bool = True,
+    ) -> None:
+        super().__init__()
+        length = head_channels(channels, heads)
+        self.heads = heads
+        self.decoupler = Decoupler(channels, groups=decoupler_groups)
+        self.expand = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.depthwise = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
+        self.logits = ChannelLogits(heads=heads, head_channels=length, normalize=normalize_logits)
+        self.attention = MaskedAttention(head_channels=length, num_masks=num_masks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.selected(x)
+
+    def selected(self, x: Tensor) -> Tensor:
+        """What the block adds to its input, (B, C, H, W)."""
+        parts = self.depthwise(self.expand(self.decoupler(x))).chunk(3, dim=1)
+        query, key, value = (rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in parts)
+        chosen = self.attention(self.logits(query, key)) @ value
+        return rearrange(chosen, 'b n c (h w) -> b (n c) h w', h=x.shape[2])
