@@ -1,0 +1,64 @@
+"""What the command lines share: arguments, messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import lmdb
+
+from datasets_prep.errors import PrepError
+from datasets_prep.pool import default_workers
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def new_parser(module: str, *, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog=f'python -m datasets_prep.{module}',
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_archive_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--input', type=Path, required=True, help='folder where the archive was unpacked')
+    parser.add_argument('--partial', action='store_true', help='accept another number of pairs than the published one')
+
+
+def add_writing_arguments(parser: argparse.ArgumentParser, *, output: str | None) -> None:
+    """`output` describes the default folder; None makes the argument mandatory."""
+    default = '' if output is None else f' (default {output})'
+    parser.add_argument('--output', type=Path, required=output is None, help=f'folder for the LMDB folders{default}')
+    add_workers_argument(parser)
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace sets that were prepared here with other options'
+    )
+
+
+def add_workers_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--workers', type=positive, default=default_workers(), help='processes (default: %(default)s, the cores)'
+    )
+
+
+def positive(text: str) -> int:
+    """An argparse type: an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit code: bad input gives a message and 2, without a traceback."""
+    try:
+        return main(argv)
+    except (PrepError, OSError, lmdb.Error) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print('interrupted: what is stored is kept, start again to go on', file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,93 @@
+"""The embedded demo dataset: real pictures that scikit-image ships, with synthetic motion blur.
+
+    python -m datasets_prep.demo
+
+makes ``datasets/demo/train/{blur_crops,sharp_crops}.lmdb`` and ``datasets/demo/val/{input,target}.lmdb``
+in seconds, without a download. The validation pictures are others than the training pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from datasets_prep.crops import Crop
+from datasets_prep.errors import PrepError
+from datasets_prep.lmdb_writer import write_pairs
+from datasets_prep.motion_blur import Motion, blur
+from datasets_prep.pairs import Pair
+
+TRAIN_PICTURES = (
+    'astronaut.png', 'rocket.jpg', 'motorcycle_left.png', 'camera.png', 'hubble_deep_field.jpg', 'ihc.png',
+    'coins.png', 'brick.png', 'gravel.png', 'grass.png', 'page.png', 'text.png',
+)  # fmt: skip
+VAL_PICTURES = ('coffee.png', 'chelsea.png')
+BLURS_PER_TRAIN_PICTURE = 3
+BLURS_PER_VAL_PICTURE = 2
+LARGEST_SIDE = 640  # larger pictures are reduced, so that all are about equally detailed
+CROP, STEP = 160, 120
+SEED = 2025
+
+
+def shipped_picture(name: str) -> np.ndarray:
+    """A picture of scikit-image's package as (H, W, 3) uint8 BGR.
+
+    Raises:
+        PrepError: scikit-image is missing, or this version does not ship the picture.
+    """
+    try:
+        import skimage
+    except ModuleNotFoundError as error:
+        raise PrepError("the demo's pictures come with scikit-image: pip install scikit-image") from error
+    path = Path(skimage.__file__).parent / 'data' / name
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise PrepError(f'scikit-image {skimage.__version__} does not ship {path}: install 0.22 or later')
+    scale = LARGEST_SIDE / max(picture.shape[:2])
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+def blurred_pairs(names: tuple[str, ...], *, blurs: int, rng: np.random.Generator) -> list[Pair]:
+    """`blurs` pairs of each picture; about every third has a camera that hardly moves, so that regions stay sharp."""
+    pairs = []
+    for name in names:
+        sharp = shipped_picture(name)
+        for number in range(blurs):
+            steady = (len(pairs) % 3) == 2
+            motion = Motion(
+                camera=rng.uniform(0, 0.7) if steady else rng.uniform(2, 5),
+                camera_turn=rng.uniform(0, 0.1) if steady else rng.uniform(0, 0.5),
+                part=rng.uniform(4, 8),
+            )
+            key = f'{Path(name).stem}-{number}'
+            pairs.append(Pair(key, blur(sharp, motion=motion, rng=rng), sharp))
+    return pairs
+
+
+def make(output: Path) -> None:
+    """Make both sets below `output`; finished sets are recognised and left alone."""
+    rng = np.random.default_rng(SEED)
+    train = blurred_pairs(TRAIN_PICTURES, blurs=BLURS_PER_TRAIN_PICTURE, rng=rng)
+    val = blurred_pairs(VAL_PICTURES, blurs=BLURS_PER_VAL_PICTURE, rng=rng)
+    write_pairs(train, output / 'train/blur_crops.lmdb', output / 'train/sharp_crops.lmdb', crop=Crop(CROP, STEP))
+    write_pairs(val, output / 'val/input.lmdb', output / 'val/target.lmdb')
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog='python -m datasets_prep.demo', description=__doc__.split('\n')[0])
+    parser.add_argument('--output', type=Path, default=Path('datasets/demo'))
+    arguments = parser.parse_args(argv)
+    try:
+        make(arguments.output)
+    except PrepError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""From one pair of pictures to the entries that LMDB stores: what a worker process does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets_prep.crops import Crop
+from datasets_prep.images import encode, load
+from datasets_prep.pairs import Pair
+
+
+@dataclass(frozen=True)
+class Task:
+    pair: Pair
+    crop: Crop | None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Entries (key, blurred PNG, sharp PNG) of one pair; none where there are problems."""
+
+    entries: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def encode_pair(task: Task) -> Encoded:
+    """Reads both pictures once, checks them against each other, crops and encodes."""
+    pair, crop = task.pair, task.crop
+    loaded, problems = [], []
+    for side, source in (('blurred', pair.lq), ('sharp', pair.gt)):
+        try:
+            loaded.append(load(source))
+        except ValueError as error:
+            name = source if isinstance(source, Path) else f"the {side} picture of key '{pair.key}'"
+            problems.append(f'{name}: {error}')
+    if problems:
+        return Encoded(problems=problems)
+
+    (lq, lq_png), (gt, gt_png) = loaded
+    name = f'{pair.lq} and {pair.gt}' if isinstance(pair.lq, Path) else f"key '{pair.key}'"
+    if lq.shape != gt.shape:
+        sizes = ' but the sharp one '.join(f'{height}x{width}' for height, width, _ in (lq.shape, gt.shape))
+        return Encoded(problems=[f'{name}: the blurred picture is {sizes} (height x width)'])
+    if crop is None:
+        return Encoded([(pair.key, lq_png or encode(lq), gt_png or encode(gt))])
+    try:
+        windows = crop.windows(height=lq.shape[0], width=lq.shape[1])
+    except ValueError as error:
+        return Encoded(problems=[f'{name}: {error}'])
+    entries = []
+    for index, (row, column) in enumerate(windows):
+        here = slice(row, row + crop.size), slice(column, column + crop.size)
+        entries.append((crop.key(pair.key, index), encode(lq[here]), encode(gt[here])))
+    return Encoded(entries)

@@ -1,0 +1,86 @@
+"""Synthetic motion blur that differs from region to region, made as GoPro's was.
+
+GoPro averages the frames of a fast camera. Here the frames are warps of one sharp picture: a moving
+camera moves all of it, and one part of the picture moves by itself on top. The frames are averaged
+in linear light; the sharp picture is the frame in the middle of the exposure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+GAMMA = 2.2
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How far things move during the exposure.
+
+    Attributes:
+        camera: length of the camera's path in pixels.
+        camera_turn: how far the camera turns about its axis, in degrees.
+        part: length of the own path of the moving part, in pixels.
+        frames: frames that are averaged, an odd number.
+    """
+
+    camera: float
+    camera_turn: float
+    part: float
+    frames: int = 25
+
+
+def blur(sharp: np.ndarray, *, motion: Motion, rng: np.random.Generator) -> np.ndarray:
+    """Blur a picture.
+
+    Args:
+        sharp: (H, W, 3) uint8.
+        motion: amounts; the paths and the moving part are drawn.
+        rng: source of all random numbers.
+
+    Returns:
+        (H, W, 3) uint8, the mean of the frames.
+    """
+    height, width = sharp.shape[:2]
+    linear = (sharp.astype(np.float32) / 255) ** GAMMA
+    part = _soft_ellipse(height, width, rng)
+    camera = _path(motion.camera, motion.frames, rng)
+    turns = np.linspace(-0.5, 0.5, motion.frames) * motion.camera_turn * rng.choice([-1.0, 1.0])
+    own = _path(motion.part, motion.frames, rng)
+
+    total = np.zeros_like(linear)
+    for camera_shift, turn, own_shift in zip(camera, turns, own):
+        background = _warp(linear, camera_shift, turn)
+        moved = _warp(linear, camera_shift + own_shift, turn)
+        mask = _warp(part, camera_shift + own_shift, turn)[..., None]
+        total += mask * moved + (1 - mask) * background
+    mean = np.clip(total / motion.frames, 0, 1)
+    return np.round(255 * mean ** (1 / GAMMA)).astype(np.uint8)
+
+
+def _path(length: float, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """A smooth, slightly bent path of about that length through the origin at mid-exposure: (frames, 2) pixels."""
+    time = np.linspace(-0.5, 0.5, frames)[:, None]
+    angle = rng.uniform(0, 2 * np.pi)
+    along = np.array([np.cos(angle), np.sin(angle)])
+    across = np.array([-along[1], along[0]])
+    bend = rng.uniform(-0.6, 0.6)
+    return length * (time * along + bend * time**2 * across)
+
+
+def _soft_ellipse(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A mask in [0, 1] of an ellipse with an edge a few pixels wide, (H, W) float32."""
+    rows, columns = np.mgrid[:height, :width]
+    radius = np.array([height, width]) * rng.uniform(0.18, 0.32, size=2)
+    centre = np.array([height, width]) * rng.uniform(0.3, 0.7, size=2)
+    distance = np.hypot((rows - centre[0]) / radius[0], (columns - centre[1]) / radius[1])
+    return np.clip((1 - distance) * radius.min() / 3 + 0.5, 0, 1).astype(np.float32)
+
+
+def _warp(image: np.ndarray, shift: np.ndarray, turn: float) -> np.ndarray:
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(turn), 1.0)
+    matrix[:, 2] += shift
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)

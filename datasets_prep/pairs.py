@@ -1,0 +1,82 @@
+"""A pair of pictures, and the keys under which LMDB stores them."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+
+from datasets_prep.errors import some
+
+SAFE_CHARACTERS = frozenset(string.ascii_letters + string.digits + '_-')
+# LMDB's limit is 511 bytes; a crop adds "_s" and a number.
+MAX_KEY_LENGTH = 511 - 8
+
+Source = Union[Path, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One blurred picture (`lq`) and its sharp one (`gt`) under one key.
+
+    A source is the path of a picture file, or a uint8 array of shape (H, W, 3) in OpenCV's BGR order.
+    """
+
+    key: str
+    lq: Source
+    gt: Source
+
+
+def safe_key(name: str) -> str:
+    """An LMDB key that BasicSR can read back: ASCII letters, digits, ``_`` and ``-`` alone.
+
+    BasicSR cuts a line of ``meta_info.txt`` at its first dot, and names saved pictures after what follows the
+    last slash, so neither may occur: ``109fromGOPR1096.MP4`` becomes ``109fromGOPR1096_MP4``. Characters outside
+    ASCII become their code (``u56fe``), so that names in other scripts stay distinct.
+    """
+    return ''.join(c if c in SAFE_CHARACTERS else '_' if c.isascii() else f'u{ord(c):04x}' for c in name)
+
+
+def index_by_key(files: Iterable[tuple[str, Path]], *, problems: list[str]) -> dict[str, Path]:
+    """Maps safe keys to files; two files whose names give one key are added to `problems`, both named.
+
+    Args:
+        files: (name, path); the name need not be safe.
+        problems: findings are appended here.
+    """
+    found: dict[str, Path] = {}
+    for name, path in files:
+        key = safe_key(name)
+        if key in found:
+            problems.append(f"{found[key]} and {path} would get the same key '{key}': rename one of them")
+        else:
+            found[key] = path
+    return found
+
+
+def match(*, lq: Mapping[str, Path], gt: Mapping[str, Path], problems: list[str]) -> list[Pair]:
+    """Pairs of equal key, sorted by it; files without a partner are added to `problems`, the first ten by name."""
+    for files, others, missing in ((lq, gt, 'sharp'), (gt, lq, 'blurred')):
+        alone = [files[key] for key in sorted(files.keys() - others.keys())]
+        if alone:
+            problems.append(f'{len(alone)} file(s) without the {missing} partner: {some(alone)}')
+    return [Pair(key, lq[key], gt[key]) for key in sorted(lq.keys() & gt.keys())]
+
+
+def key_problems(pairs: Sequence[Pair]) -> list[str]:
+    """What forbids these pairs to be stored: no pairs, unsafe, too long or repeated keys."""
+    problems = [] if pairs else ['no pairs to store']
+    seen: set[str] = set()
+    for pair in pairs:
+        if not pair.key or safe_key(pair.key) != pair.key:
+            problems.append(f"key '{pair.key}' may hold only ASCII letters, digits, '_' and '-' (see safe_key)")
+        if len(pair.key) > MAX_KEY_LENGTH:
+            problems.append(f"key '{pair.key[:40]}...' is longer than {MAX_KEY_LENGTH} bytes")
+        if pair.key in seen:
+            problems.append(f"key '{pair.key}' occurs twice")
+        seen.add(pair.key)
+    return problems
