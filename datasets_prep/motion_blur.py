@@ -61,9 +61,12 @@ def blur(sharp: np.ndarray, *, motion: Motion, rng: np.random.Generator) -> np.n
 
 
 def _path(length: float, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A smooth, slightly bent path of about that length through the origin at mid-exposure: (frames, 2) pixels."""
+    """A smooth, slightly bent path of about that length through the origin at mid-exposure: (frames, 2) pixels.
+
+    Mostly sideways, as cameras are panned and as people and cars move.
+    """
     time = np.linspace(-0.5, 0.5, frames)[:, None]
-    angle = rng.uniform(0, 2 * np.pi)
+    angle = rng.normal(0, 0.3)
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
     bend = rng.uniform(-0.6, 0.6)

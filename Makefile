@@ -1,0 +1,31 @@
+# `make demo` and `make test` set up everything they need in .venv, on a machine with Python alone.
+# Another interpreter: make demo PYTHON=python3.10. An environment that has everything: make test VENV=/path/to/it
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/ready
+	$(BIN)/python -m aibnet_arch.demo
+
+test: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+
+# BasicSR's build imports torch, so torch comes first and build isolation is off.
+$(VENV)/ready: setup.py Makefile
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools<81' wheel
+	$(BIN)/python -m pip install --quiet torch torchvision
+	$(BIN)/python -m pip install --quiet cython numpy
+	$(BIN)/python -m pip install --quiet --no-build-isolation basicsr==1.4.2
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[demo,test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

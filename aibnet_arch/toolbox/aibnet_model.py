@@ -1,0 +1,220 @@
+"""The progressive-stage model class, on top of BasicSR's SRModel."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger
+
+from ..modeling import AIBNet
+from ..modeling.encoders import PUBLISHED
+from .errors import OptionError
+from .stage_plan import StagePlan
+
+
+class AIBNetModel(SRModel):
+    """Trains sub-decoder after sub-decoder in one run, or all at once.
+
+    Options beyond SRModel's:
+
+    - ``train.strategy``: 'progressive' (default) or 'direct' (all sub-decoders at once, Table 6 a).
+    - ``train.stage_iter``: iterations of each stage; they add up to ``train.total_iter``. Leading zeros
+      are stages trained before, whose weights ``path.pretrain_network_stages`` holds.
+    - ``train.scheduler.periods`` may be left out with CosineAnnealingRestartLR: one period, the length
+      of the stage.
+    - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
+    - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.
+
+    Each stage starts with a new optimizer and a new schedule. With EMA, the averaged weights are a
+    stage's result: they replace the trained ones when the stage ends, so that the next stage builds on
+    what validation saw.
+    """
+
+    # Set up
+
+    @staticmethod
+    def check_options(opt: dict) -> Iterator[str]:
+        """What is wrong with the options of this class, a message each. Nothing is loaded or created."""
+        path, train, network = opt['path'], opt.get('train'), opt['network_g']
+        kind = network.get('encoder', 'ufpnet')
+        if train is None:
+            return
+        try:
+            plan = StagePlan.from_options(opt)
+        except ValueError as error:
+            yield str(error)
+            return
+        stages = path.get('pretrain_network_stages')
+        if plan.trained_before and not stages:
+            yield (
+                f'train.stage_iter starts with {plan.trained_before} stage(s) of 0 iterations: '
+                'path.pretrain_network_stages must name the checkpoint that holds them'
+            )
+        if stages and not plan.trained_before:
+            yield 'path.pretrain_network_stages is given, but no stage of train.stage_iter is 0: nothing would use it'
+        has_weights = path.get('pretrain_network_g') or path.get('resume_state') or opt.get('auto_resume') or stages
+        encoder = path.get('pretrain_network_encoder')
+        if encoder and kind in PUBLISHED and not Path(encoder).expanduser().is_file():
+            yield f'path.pretrain_network_encoder: {AIBNetModel._encoder_advice(kind, encoder)}'
+        if not encoder and not has_weights and network.get('freeze_encoder', True):
+            yield (
+                'network_g.freeze_encoder is true, but no weights are given, so the encoder would stay random: '
+                'set path.pretrain_network_encoder, or network_g.freeze_encoder: false to train it in stage 1'
+            )
+        if train.get('perceptual_opt'):
+            yield 'train.perceptual_opt: AIBNetModel knows the loss of Eq. (7) alone; give it as train.pixel_opt'
+        if not train.get('pixel_opt'):
+            yield 'train.pixel_opt is missing, e.g. {type: AIBNetLoss}'
+        scheduler = train.get('scheduler') or {}
+        periods = scheduler.get('periods')
+        if periods and sum(periods) < max(plan.lengths):
+            yield (
+                f'train.scheduler.periods {list(periods)} end before the longest stage ({max(plan.lengths)} '
+                'iterations); leave them out for one period a stage'
+            )
+        if opt.get('datasets', {}).get('train', {}).get('batch_size_per_gpu') == 1:
+            yield (
+                'datasets.train.batch_size_per_gpu: 1: AIBNet needs at least 2 images per process in training '
+                "(batch norm of the Decoupler in HFSBlock sees one value per channel and image)"
+            )
+
+    @staticmethod
+    def _encoder_advice(kind: str, encoder: str) -> str:
+        return PUBLISHED[kind].missing(kind=kind, path=encoder)
+
+    def init_training_settings(self) -> None:
+        problems = list(self.check_options(self.opt))
+        if problems:  # reached only by those who start without the command's pre-flight
+            raise OptionError(problems)
+        self.plan = StagePlan.from_options(self.opt)
+        self._train_options = deepcopy(self.opt['train'])  # upstream pops from its own copy
+        self._stage_of_weights = self.network.active_sub_decoders
+        self._load_pretrained_parts()
+        self._enter_stage(1, networks=[self.network])
+        super().init_training_settings()
+        if self.ema_decay > 0:
+            if not self.opt['path'].get('pretrain_network_g'):
+                # Upstream copies parameters alone; the encoder's and the batch norms' buffers count too.
+                self.net_g_ema.load_state_dict(self.network.state_dict())
+            self.net_g_ema.set_stage(self.plan.stage_at(1))
+
+    def _load_pretrained_parts(self) -> None:
+        path = self.opt['path']
+        if path.get('pretrain_network_g'):  # also set by a resumed run: it holds everything
+            return
+        logger = get_root_logger()
+        if path.get('pretrain_network_stages'):
+            loaded = self.network.load_stages(path['pretrain_network_stages'])
+            if loaded != self.plan.trained_before:
+                raise OptionError(
+                    [
+                        f'path.pretrain_network_stages: {path["pretrain_network_stages"]} holds {loaded} trained '
+                        f'sub-decoder(s), but train.stage_iter {list(self.plan.lengths)} starts with '
+                        f'{self.plan.trained_before} zero(s)'
+                    ]
+                )
+            logger.info(f'Encoder and {loaded} sub-decoder(s) from {path["pretrain_network_stages"]}.')
+        elif path.get('pretrain_network_encoder'):
+            dropped = self.network.load_encoder(path['pretrain_network_encoder'])
+            logger.info(f'Encoder from {path["pretrain_network_encoder"]}; {len(dropped)} unused entries dropped.')
+
+    @property
+    def network(self) -> AIBNet:
+        """The network without DistributedDataParallel's or DataParallel's wrapper."""
+        return self.get_bare_model(self.net_g)
+
+    # Stages
+
+    def _enter_stage(self, iteration: int, *, networks: list) -> None:
+        """Set the networks to the stage of an iteration (from 1) and wrap the trained one anew.
+
+        DistributedDataParallel decides when it is built which gradients it waits for.
+        """
+        self._stage = self.plan.stage_at(iteration)
+        for network in networks:
+            network.set_stage(self._stage)
+        self.net_g = self.model_to_device(self.network)
+        trainable = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
+        what = 'all sub-decoders' if self._stage is None else f'stage {self._stage} of {len(self.plan.lengths)}'
+        get_root_logger().info(f'Training {what}: {trainable:,d} trainable parameters.')
+
+    def _start_stage(self, iteration: int) -> None:
+        """Begin the stage of an iteration with a fresh optimizer and schedule."""
+        ema = [self.net_g_ema] if self.ema_decay > 0 else []
+        self._enter_stage(iteration, networks=[self.network, *ema])
+        self.optimizers, self.schedulers = [], []
+        self.setup_optimizers()
+        self.setup_schedulers()
+
+    def _finish_stage(self) -> None:
+        """The averaged weights are the stage's result."""
+        if self.ema_decay > 0:
+            self.network.load_state_dict(self.net_g_ema.state_dict())
+
+    def setup_optimizers(self) -> None:
+        options = deepcopy(self._train_options['optim_g'])
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimizer_g = self.get_optimizer(options.pop('type'), trained, **options)
+        self.optimizers.append(self.optimizer_g)
+
+    def setup_schedulers(self) -> None:
+        self.opt['train'] = deepcopy(self._train_options)
+        scheduler = self.opt['train']['scheduler']
+        if scheduler['type'] == 'CosineAnnealingRestartLR' and 'periods' not in scheduler:
+            index = 0 if self._stage is None else self._stage - 1
+            scheduler['periods'] = [self.plan.lengths[index]]
+        super().setup_schedulers()
+
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        if self.plan.stage_at(current_iter) != self._stage:
+            self._start_stage(current_iter)
+        super().update_learning_rate(self.plan.locate(current_iter)[1], warmup_iter)
+
+    def resume_training(self, resume_state: dict) -> None:
+        iteration = resume_state['iter']
+        stage = self.plan.stage_at(iteration)
+        if stage is not None and stage != self._stage_of_weights:
+            raise OptionError(
+                [
+                    f'train.stage_iter {list(self.plan.lengths)} puts iteration {iteration} in stage {stage}, but the '
+                    f'weights saved there are of stage {self._stage_of_weights}: give the stages of the first start'
+                ]
+            )
+        self._start_stage(iteration)
+        super().resume_training(resume_state)
+
+    # Training
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        self.optimizer_g.zero_grad()
+        self.output = self.net_g(self.lq)
+        terms = self._loss_terms()
+        total = sum(terms.values())
+        total.backward()
+        self.optimizer_g.step()
+        self.log_dict = self.reduce_loss_dict({**terms, 'l_total': total})
+        if self.ema_decay > 0:
+            self.model_ema(self.ema_decay)
+        if self.plan.ends_stage(current_iter):
+            self._finish_stage()
+
+    def _loss_terms(self) -> dict:
+        if hasattr(self.cri_pix, 'terms'):
+            return self.cri_pix.terms(self.output, self.gt)
+        return {'l_pix': self.cri_pix(self.output, self.gt)}
+
+    @torch.no_grad()
+    def model_ema(self, decay: float = 0.999) -> None:
+        """Average what trains, take over the buffers, and leave frozen parts alone to the last bit.
+
+        Upstream averages frozen parameters too (x d + x (1 - d) is not x) and forgets the buffers.
+        """
+        averaged = dict(self.net_g_ema.named_parameters())
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                averaged[name].lerp_(parameter, 1 - decay)
+        buffers = dict(self.net_g_ema.named_buffers())
+        for name, buffer in self.network.named_buffers():
+            buffers[name].copy_(buffer)

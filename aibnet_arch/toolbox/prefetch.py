@@ -1,0 +1,35 @@
+"""Fetch batches in a thread, ahead of the one who uses them."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar('Item')
+_END = object()
+
+
+def prefetched(items: Iterable[Item], *, ahead: int) -> Iterator[Item]:
+    """The same items, up to `ahead` of them fetched in advance by a thread.
+
+    The thread starts with the first item that is asked for; an error in it is raised here.
+    """
+    fetched: queue.Queue = queue.Queue(ahead)
+
+    def fetch() -> None:
+        try:
+            for item in items:
+                fetched.put((item, None))
+        except BaseException as error:  # handed over, not swallowed: it is raised below
+            fetched.put((_END, error))
+        else:
+            fetched.put((_END, None))
+
+    threading.Thread(target=fetch, daemon=True).start()
+    while True:
+        item, error = fetched.get()
+        if error is not None:
+            raise error
+        if item is _END:
+            return
+        yield item

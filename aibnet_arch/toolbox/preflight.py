@@ -1,0 +1,129 @@
+"""Everything that can be known to be wrong before a run starts: options, the files they name, the data.
+
+Nothing is created, moved or loaded into memory here. All problems are told at once.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .errors import OptionError
+from .option_file import did_you_mean
+from .preflight_data import check_dataset
+
+REQUIRED = {
+    True: ('name', 'model_type', 'num_gpu', 'scale', 'datasets', 'network_g', 'path', 'train', 'logger'),
+    False: ('name', 'model_type', 'num_gpu', 'scale', 'datasets', 'network_g', 'path', 'val'),
+}
+REQUIRED_IN = {
+    'train': ('total_iter', 'optim_g', 'scheduler'),
+    'logger': ('print_freq', 'save_checkpoint_freq', 'use_tb_logger'),
+    'val': ('save_img',),
+}
+
+
+def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
+    """Check the options of a run.
+
+    Args:
+        opt: as read from the file, before BasicSR's own additions but for `auto_resume`.
+        is_train: training or testing.
+        decode: which pictures to decode: 'none', a 'sample', or 'all'.
+
+    Raises:
+        OptionError: with all the problems.
+    """
+    problems = list(_check_structure(opt, is_train=is_train))
+    if not problems:  # the rest would only stumble over what is missing
+        problems += _check_registered(opt)
+        problems += _check_files(opt)
+        problems += _check_model(opt, is_train=is_train)
+        for phase, dataset in opt['datasets'].items():
+            problems += check_dataset(phase, dataset, scale=opt['scale'], decode=decode)
+    if problems:
+        raise OptionError(problems)
+
+
+def _check_structure(opt: dict, *, is_train: bool) -> Iterator[str]:
+    for key in REQUIRED[is_train]:
+        if opt.get(key) is None and key != 'path':
+            yield f'{key} is missing{did_you_mean(key, [k for k in opt if k not in REQUIRED[is_train]])}'
+    opt['path'] = opt.get('path') or {}
+    for section in ('path', 'train', 'logger', 'val', 'datasets', 'network_g'):
+        value = opt.get(section)
+        if value is not None and not isinstance(value, Mapping):
+            yield f'{section}: expected keys and values, found {value!r}'
+            continue
+        for key in REQUIRED_IN.get(section, ()):
+            if value and value.get(key) is None:
+                others = [k for k in value if k not in REQUIRED_IN[section]]
+                yield f'{section}.{key} is missing{did_you_mean(key, others)}'
+    for phase, dataset in (opt.get('datasets') or {}).items():
+        if not isinstance(dataset, Mapping):
+            yield f'datasets.{phase}: expected keys and values, found {dataset!r}'
+        elif phase.split('_')[0] not in ('train', 'val', 'test'):
+            yield f'datasets.{phase}: expected train, val, val_1, test, test_1 and so on'
+
+
+def _check_registered(opt: dict) -> Iterator[str]:
+    """Names that the registries do not know, and arguments that the networks, losses and metrics do not take."""
+    from basicsr.utils import registry
+
+    yield from _check_name(opt['model_type'], registry.MODEL_REGISTRY, 'model_type')
+    for key, value in opt.items():
+        if key.startswith('network_'):
+            yield from _check_call(value, registry.ARCH_REGISTRY, key)
+    for phase, dataset in opt['datasets'].items():
+        yield from _check_name(dataset.get('type'), registry.DATASET_REGISTRY, f'datasets.{phase}.type')
+    for key, value in (opt.get('train') or {}).items():
+        if isinstance(value, Mapping) and 'type' in value and key.endswith('_opt'):
+            yield from _check_call(value, registry.LOSS_REGISTRY, f'train.{key}')
+    for name, value in ((opt.get('val') or {}).get('metrics') or {}).items():
+        content = {k: v for k, v in value.items() if k != 'better'} if isinstance(value, Mapping) else value
+        yield from _check_call(content, registry.METRIC_REGISTRY, f'val.metrics.{name}', given=('img', 'img2'))
+
+
+def _check_name(name, registry, place: str) -> Iterator[str]:
+    if name is None:
+        yield f'{place} is missing'
+    elif name not in registry:
+        yield f'{place}: {name!r} is not registered{did_you_mean(name, list(registry.keys()))}'
+
+
+def _check_call(options, registry, place: str, given: tuple = ()) -> Iterator[str]:
+    """Whether the registered class or function can be called with these options."""
+    if not isinstance(options, Mapping):
+        yield f'{place}: expected keys and values, found {options!r}'
+        return
+    wrong = list(_check_name(options.get('type'), registry, f'{place}.type'))
+    yield from wrong
+    if wrong:
+        return
+    parameters = inspect.signature(registry.get(options['type'])).parameters
+    keys = [key for key in options if key != 'type']
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for key in keys:
+            if key not in parameters:
+                yield f'{place}.{key}: {options["type"]} has no such option{did_you_mean(key, list(parameters))}'
+    for name, parameter in parameters.items():
+        positional = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if positional and parameter.default is parameter.empty and name not in (*keys, *given):
+            yield f'{place}.{name} is missing: {options["type"]} needs it'
+
+
+def _check_files(opt: dict) -> Iterator[str]:
+    """Weights and states that do not exist; the encoder's are the model class's to explain."""
+    for key, value in opt['path'].items():
+        names_file = key == 'resume_state' or key.startswith('pretrain_network_')
+        if names_file and value and key != 'pretrain_network_encoder' and not Path(value).expanduser().is_file():
+            yield f'path.{key}: there is no file {value}'
+
+
+def _check_model(opt: dict, *, is_train: bool) -> Iterator[str]:
+    """What the model class itself finds wrong, if it looks (`check_options`)."""
+    from basicsr.utils.registry import MODEL_REGISTRY
+
+    if opt['model_type'] in MODEL_REGISTRY:
+        check = getattr(MODEL_REGISTRY.get(opt['model_type']), 'check_options', None)
+        if check:
+            yield from check(opt if is_train else {**opt, 'train': None})

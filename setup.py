@@ -1,0 +1,29 @@
+"""Packaging of AIBNet for BasicSR."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name='aibnet-basicsr',
+    version=re.search(r"__version__ = '(.+)'", (HERE / 'aibnet_arch/__init__.py').read_text()).group(1),
+    description='AIBNet (Adaptive Identification of Blurred Regions for Accurate Image Deblurring) for BasicSR',
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['aibnet_arch*', 'datasets_prep*']),
+    python_requires='>=3.9',
+    # BasicSR itself is not listed: users bring a checkout of it, and PyPI's release needs torch to build.
+    install_requires=['einops', 'lmdb', 'numpy', 'opencv-python', 'pyyaml', 'torch>=2.0', 'tqdm'],
+    extras_require={
+        'demo': ['scikit-image>=0.22'],
+        'test': ['pytest', 'ruff', 'scikit-image>=0.22', 'scipy'],
+    },
+    entry_points={
+        'console_scripts': ['basicsr = aibnet_arch.toolbox.command:main'],
+        'basicsr.plugins': ['aibnet = aibnet_arch.toolbox.registration:register'],
+    },
+)

@@ -1,0 +1,125 @@
+"""The order of the samples and their random numbers: functions of seed, epoch and position alone."""
+
+import random
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from aibnet_arch.toolbox.data_order import ScheduledSampler, TracedDataset, seeded
+from aibnet_arch.toolbox.errors import UserError
+from aibnet_arch.toolbox.prefetch import prefetched
+
+
+class Numbers(Dataset):
+    """Each sample is its index and random numbers of all three generators."""
+
+    def __init__(self, count, broken=None):
+        self.count, self.broken = count, broken
+        self.opt = {'name': 'numbers', 'dataroot_lq': 'lq.lmdb', 'dataroot_gt': 'gt.lmdb'}
+        self.paths = [{'lq_path': f'key{i}', 'gt_path': f'key{i}'} for i in range(count)]
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index == self.broken:
+            raise AttributeError("'NoneType' object has no attribute 'astype'")
+        return index, random.random(), float(np.random.rand()), float(torch.rand(1))
+
+
+def batches(count, *, batch, total, first=0, workers=0, seed=1, replicas=1, rank=0, ratio=1):
+    """All batches of a run from iteration `first` on, as the trainer's loop sees them."""
+    dataset = TracedDataset(Numbers(count))
+    sampler = ScheduledSampler(dataset, replicas, rank, ratio)
+    sampler.schedule(batch_size=batch, total_iter=total, first_iter=first, seed=seed)
+    loader = DataLoader(dataset, batch_size=batch, sampler=sampler, num_workers=workers, drop_last=True)
+    result = []
+    for epoch in range(first // sampler.batches_per_epoch, sampler.last_epoch + 1):
+        sampler.set_epoch(epoch)
+        result += [torch.stack([part.double() for part in data]).tolist() for data in loader]
+    return result
+
+
+@pytest.mark.parametrize(('count', 'batch', 'total'), [(20, 8, 60), (7, 3, 1), (7, 3, 4), (5, 5, 9), (100, 8, 12)])
+def test_a_run_has_exactly_total_iter_batches(count, batch, total):
+    assert len(batches(count, batch=batch, total=total)) == total
+
+
+@pytest.mark.parametrize('first', [1, 3, 4, 6, 11])
+def test_a_resumed_run_goes_on_with_the_next_batch(first):
+    whole = batches(10, batch=3, total=12)
+    assert batches(10, batch=3, total=12, first=first) == whole[first:]
+
+
+def test_workers_change_nothing():
+    assert batches(10, batch=3, total=7, workers=2) == batches(10, batch=3, total=7)
+
+
+def test_random_numbers_differ_from_sample_to_sample_and_epoch_to_epoch():
+    drawn = [number for batch in batches(6, batch=3, total=8) for number in batch[1]]
+    assert len(set(drawn)) == len(drawn) == 24
+
+
+def test_every_sample_comes_once_an_epoch_and_the_seed_changes_the_order():
+    first = [index for batch in batches(12, batch=4, total=3) for index in batch[0]]
+    assert sorted(first) == list(range(12))
+    other = [index for batch in batches(12, batch=4, total=3, seed=2) for index in batch[0]]
+    assert sorted(other) == sorted(first)
+    assert other != first
+
+
+def test_processes_share_an_epoch_without_overlap():
+    shares = [
+        {index for batch in batches(12, batch=3, total=2, replicas=2, rank=rank) for index in batch[0]}
+        for rank in (0, 1)
+    ]
+    assert shares[0] | shares[1] == set(range(12))
+    assert not shares[0] & shares[1]
+
+
+def test_a_dataset_smaller_than_a_batch_says_what_to_do():
+    with pytest.raises(UserError, match='dataset_enlarge_ratio to 4'):
+        batches(20, batch=64, total=5)
+    assert len(batches(20, batch=64, total=5, ratio=4)) == 5
+
+
+def test_random_numbers_of_the_process_go_on_as_before():
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    expected = random.random(), np.random.rand(), float(torch.rand(1))
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    with seeded(1):
+        random.random(), np.random.rand(), torch.rand(1)
+    assert (random.random(), np.random.rand(), float(torch.rand(1))) == expected
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_an_error_names_dataset_sample_and_key(workers):
+    dataset = TracedDataset(Numbers(4, broken=2))
+    loader = DataLoader(dataset, batch_size=2, num_workers=workers)
+    with pytest.raises(UserError, match=r"'numbers': sample 2 \(lq_path 'key2', gt_path 'key2'\) of lq.lmdb, gt.lmdb"):
+        list(loader)
+
+
+def test_prefetching_keeps_order_and_hands_errors_over():
+    def items():
+        yield 1
+        yield 2
+        raise ValueError('third')
+
+    stream = prefetched(items(), ahead=1)
+    assert [next(stream), next(stream)] == [1, 2]
+    with pytest.raises(ValueError, match='third'):
+        next(stream)
+    assert list(prefetched(range(5), ahead=2)) == list(range(5))
+
+
+def test_prefetching_starts_nothing_before_it_is_asked():
+    before = threading.active_count()
+    stream = prefetched(range(3), ahead=1)
+    time.sleep(0.05)
+    assert threading.active_count() == before
+    assert next(stream) == 0
