@@ -1,0 +1,21 @@
+"""What published deblurring tables measure. Numpy and OpenCV; no BasicSR, no torch.
+
+BasicSR calls a metric as ``fn(img=..., img2=..., **options)`` with two (H, W, 3) uint8 BGR pictures.
+"""
+
+from .aligned import Alignment, align, calculate_psnr_aligned, calculate_ssim_aligned
+from .ssim import calculate_ssim_2d, calculate_ssim_3d
+from .table import EvaluationTable
+
+BASICSR_METRICS = (calculate_ssim_2d, calculate_ssim_3d, calculate_psnr_aligned, calculate_ssim_aligned)
+
+__all__ = [
+    'BASICSR_METRICS',
+    'Alignment',
+    'EvaluationTable',
+    'align',
+    'calculate_psnr_aligned',
+    'calculate_ssim_2d',
+    'calculate_ssim_3d',
+    'calculate_ssim_aligned',
+]

@@ -1,0 +1,147 @@
+"""The `basicsr` command: what it prints, returns and leaves behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aibnet_arch.toolbox import plugins
+from aibnet_arch.toolbox.command import main
+from aibnet_arch.toolbox.errors import UserError
+
+from .training import make_dataset, options, reset_logger, run
+
+REPOSITORY = Path(__file__).parent.parent
+TRAIN_OPTIONS = sorted(path.name for path in (REPOSITORY / 'options').glob('AIBNet-*.yml'))
+
+
+def test_usage_and_unknown_commands(capsys):
+    assert main(['--help']) == 0
+    assert 'train' in capsys.readouterr().out
+    assert main([]) == 2
+    assert main(['trian']) == 2
+    assert "no command 'trian'" in capsys.readouterr().err
+
+
+def test_the_installed_command_and_the_module_are_the_same():
+    for command in ([str(Path(sys.executable).parent / 'basicsr')], [sys.executable, '-m', 'aibnet_arch']):
+        done = subprocess.run([*command, '--help'], capture_output=True, text=True, check=True)
+        assert 'usage: basicsr COMMAND' in done.stdout
+
+
+@pytest.mark.parametrize('name', TRAIN_OPTIONS)
+def test_without_data_and_weights_it_says_what_to_get_and_leaves_nothing(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    reset_logger()
+    assert main(['train', '-opt', str(REPOSITORY / 'options' / name)]) == 2
+    message = capsys.readouterr().err
+    assert 'https://github.com/Fangzhenxuan/UFPDeblur' in message
+    assert 'pretrain_network_encoder' in message
+    script = 'datasets_prep.gopro' if 'GoPro' in name else 'datasets_prep.realblur'
+    assert f'python -m {script}' in message
+    assert ('seungjunnah.github.io' if 'GoPro' in name else 'cg.postech.ac.kr') in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_run_leaves_the_former_run_alone(tmp_path, monkeypatch, capsys):
+    make_dataset(tmp_path)
+    opt = options(stage_iter=[1, 1], total_iter=2)
+    assert run(opt, root=tmp_path, monkeypatch=monkeypatch) == 0
+    before = sorted(tmp_path.rglob('*'))
+    opt['network_g']['num_sub_decoder'] = opt['network_g'].pop('num_sub_decoders')
+    assert run(opt, root=tmp_path, monkeypatch=monkeypatch) == 2
+    assert "did you mean 'num_sub_decoders'?" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda opt: opt['train'].update(total_iter=10), 'adds up to 9, total_iter is 10'),
+        (lambda opt: opt['train'].update(total_iters=opt['train'].pop('total_iter')), "did you mean 'total_iters'?"),
+        (lambda opt: opt.update(model_type='AIBNetModell'), "did you mean 'AIBNetModel'?"),
+        (lambda opt: opt['network_g'].update(freeze_encoder=True), 'the encoder would stay random'),
+        (lambda opt: opt['train'].pop('pixel_opt'), 'train.pixel_opt is missing'),
+        (lambda opt: opt['train']['pixel_opt'].update(edge_wieght=1), "did you mean 'edge_weight'?"),
+        (lambda opt: opt['train']['scheduler'].update(periods=[4]), 'end before the longest stage'),
+        (lambda opt: opt['train'].update(stage_iter=[0, 9]), 'path.pretrain_network_stages must name'),
+        (lambda opt: opt['datasets']['train'].update(batch_size_per_gpu=1), 'at least 2 images'),
+        (lambda opt: opt['datasets']['train'].update(gt_size=64), '10 pictures are smaller'),
+        (lambda opt: opt['datasets']['val'].update(dataroot_gt='data/train/gt.lmdb'), 'keys of data/train/gt.lmdb'),
+        (lambda opt: opt['datasets']['val'].update(dataroot_gt='data/val'), 'must end in .lmdb'),
+        (lambda opt: opt['datasets'].update(tset=opt['datasets'].pop('val')), 'datasets.tset'),
+        (lambda opt: opt['val']['metrics']['psnr'].update(type='calculate_psnrr'), "did you mean 'calculate_psnr'?"),
+        (lambda opt: opt['path'].update(resume_state='nowhere.state'), 'path.resume_state: there is no file'),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_made(change, message, tmp_path, monkeypatch, capsys):
+    make_dataset(tmp_path)
+    opt = options()
+    change(opt)
+    for command in ('train', 'check'):
+        assert run(opt, root=tmp_path, monkeypatch=monkeypatch, command=command) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / 'experiments').exists()
+
+
+def test_check_of_good_options_says_so(tmp_path, monkeypatch, capsys):
+    make_dataset(tmp_path)
+    assert run(options(), root=tmp_path, monkeypatch=monkeypatch, command='check', flags=('--decode', 'all')) == 0
+    assert 'no problem found' in capsys.readouterr().out
+    assert not (tmp_path / 'experiments').exists()
+
+
+def test_a_data_error_in_training_names_dataset_and_key(tmp_path, monkeypatch, capsys):
+    import lmdb
+
+    make_dataset(tmp_path)
+    with lmdb.open(str(tmp_path / 'data/train/gt.lmdb')) as env, env.begin(write=True) as transaction:
+        transaction.put(b'p3', b'no picture')
+    opt = options()
+    opt['datasets']['train'].update(num_worker_per_gpu=1, prefetch_mode='cpu')
+    assert run(opt, root=tmp_path, monkeypatch=monkeypatch) == 2  # the sample of pre-flight may find it, too
+    message = capsys.readouterr().err
+    assert 'p3' in message
+    assert 'data/train/gt.lmdb' in message
+
+
+def test_two_owners_of_a_name_are_both_named(monkeypatch):
+    from aibnet_arch.toolbox.command import prepare
+
+    prepare()
+    from basicsr.utils.registry import ARCH_REGISTRY
+
+    from aibnet_arch.toolbox.registration import register
+
+    class AIBNet:
+        __module__ = 'somebody.else'
+
+    monkeypatch.setitem(ARCH_REGISTRY._obj_map, 'AIBNet', AIBNet)
+    with pytest.raises(UserError, match=r'somebody\.else \(first\) and aibnet_arch\.modeling\.aibnet'):
+        register()
+
+
+def test_a_plugin_that_cannot_be_loaded_is_named(monkeypatch):
+    class Broken:
+        name, value = 'broken', 'nowhere:register'
+
+        def load(self):
+            raise ModuleNotFoundError("No module named 'nowhere'")
+
+    monkeypatch.setattr(plugins, 'entry_points', lambda: {plugins.GROUP: [Broken()]})
+    with pytest.raises(UserError, match=r"'broken' \(nowhere:register\)"):
+        plugins.load_plugins()
+
+
+def test_every_plugin_is_called(monkeypatch):
+    called = []
+
+    class Plugin:
+        name, value = 'fine', 'somewhere:register'
+
+        def load(self):
+            return lambda: called.append(self.name)
+
+    monkeypatch.setattr(plugins, 'entry_points', lambda: {plugins.GROUP: [Plugin()]})
+    assert plugins.load_plugins() == called == ['fine']

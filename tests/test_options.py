@@ -1,0 +1,79 @@
+"""The option files that the repository ships."""
+
+from pathlib import Path
+
+import pytest
+
+from aibnet_arch import AIBNet
+from aibnet_arch.toolbox.option_file import load_option_file
+from aibnet_arch.toolbox.stage_plan import StagePlan
+
+OPTIONS = Path(__file__).parent.parent / 'options'
+TRAIN = sorted(OPTIONS.glob('*.yml'))
+TEST = sorted((OPTIONS / 'test').glob('*.yml'))
+SUB_DECODERS = {'S': 1, 'B': 2, 'L': 4}
+
+
+def flat(value, before=''):
+    if isinstance(value, dict):
+        return {k: v for key, item in value.items() for k, v in flat(item, f'{before}{key}.').items()}
+    return {before[:-1]: value}
+
+
+def test_there_is_one_for_each_variant_and_dataset():
+    trained, tested = (
+        {f'AIBNet-{variant}_{data}.yml' for variant in SUB_DECODERS for data in datasets}
+        for datasets in (('GoPro', 'RealBlur-J', 'RealBlur-R'), ('GoPro', 'HIDE', 'RealBlur-J', 'RealBlur-R'))
+    )
+    assert trained | {'AIBNet_demo.yml'} == {path.name for path in TRAIN}
+    assert tested | {'AIBNet_demo.yml'} == {path.name for path in TEST}
+
+
+@pytest.mark.parametrize('path', TRAIN + TEST, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_networks_can_be_built_and_plans_made(path):
+    import torch
+
+    opt = load_option_file(path)
+    network = dict(opt['network_g'])
+    assert network.pop('type') == 'AIBNet'
+    with torch.device('meta'):
+        net = AIBNet(**network)
+    if 'demo' not in path.stem:
+        assert len(net.sub_decoders) == SUB_DECODERS[path.stem[7]]
+    if 'train' in opt:
+        assert len(StagePlan.from_options(opt).lengths) == len(net.sub_decoders)
+
+
+@pytest.mark.parametrize('path', [p for p in TRAIN if 'demo' not in p.stem], ids=lambda path: path.stem)
+def test_training_has_the_settings_of_section_4_1(path):
+    opt = load_option_file(path)
+    train, data = opt['train'], opt['datasets']['train']
+    assert (data['gt_size'], data['batch_size_per_gpu']) == (256, 32)
+    assert (data['use_hflip'], data['use_vflip'], data['use_rot']) == (True, True, False)
+    assert dict(train['optim_g']) == {'type': 'Adam', 'lr': 2e-4, 'weight_decay': 0, 'betas': [0.9, 0.999]}
+    assert dict(train['scheduler']) == {'type': 'CosineAnnealingRestartLR', 'eta_min': 1e-7}
+    assert set(train['stage_iter']) == {400000}
+    assert opt['network_g']['blocks_per_level'] == 8
+    loss = train['pixel_opt']
+    assert (loss['eps'], loss['edge_weight'], loss['frequency_weight']) == (1e-3, 0.05, 0.1)
+
+
+@pytest.mark.parametrize('paths', [TRAIN, TEST], ids=['train', 'test'])
+def test_files_of_one_dataset_differ_in_the_variant_alone(paths):
+    for path in paths:
+        if not path.stem.startswith('AIBNet-S_'):
+            continue
+        small = flat(load_option_file(path))
+        for variant in 'BL':
+            other = flat(load_option_file(path.with_name(path.name.replace('-S_', f'-{variant}_'))))
+            different = {key for key in small | other if small.get(key) != other.get(key)}
+            assert different <= {
+                'name', 'network_g.num_sub_decoders', 'train.stage_iter', 'train.total_iter', 'path.pretrain_network_g'
+            }  # fmt: skip
+
+
+@pytest.mark.parametrize('path', TRAIN + TEST, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_no_path_leaves_the_current_directory(path):
+    for key, value in flat(load_option_file(path)).items():
+        if isinstance(value, str) and '/' in value:
+            assert not value.startswith(('/', '~', '..')), key
