@@ -9,11 +9,12 @@ import pytest
 from aibnet_arch.toolbox import plugins
 from aibnet_arch.toolbox.command import main
 from aibnet_arch.toolbox.errors import UserError
+from aibnet_arch.toolbox.preflight_data import PREPARATION
 
 from .training import make_dataset, options, reset_logger, run
 
 REPOSITORY = Path(__file__).parent.parent
-TRAIN_OPTIONS = sorted(path.name for path in (REPOSITORY / 'options').glob('AIBNet-*.yml'))
+TRAIN_OPTIONS = sorted(path.name for path in (REPOSITORY / 'options').glob('AIBNet-[SBL]_[GR]*.yml'))
 
 
 def test_usage_and_unknown_commands(capsys):
@@ -42,6 +43,18 @@ def test_without_data_and_weights_it_says_what_to_get_and_leaves_nothing(name, t
     assert f'python -m {script}' in message
     assert ('seungjunnah.github.io' if 'GoPro' in name else 'cg.postech.ac.kr') in message
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('name', sorted(PREPARATION))
+def test_the_commands_that_messages_name_exist(name, tmp_path):
+    """They get as far as to look for the archive."""
+    command = PREPARATION[name][0].split()
+    assert command[:2] == ['python', '-m']
+    if name == 'demo':
+        command.append('--help')
+    done = subprocess.run([sys.executable, *command[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if name == 'demo' else 2)
+    assert 'usage:' not in done.stderr
 
 
 def test_a_refused_run_leaves_the_former_run_alone(tmp_path, monkeypatch, capsys):

@@ -3,7 +3,7 @@
 BasicSR calls a metric as ``fn(img=..., img2=..., **options)`` with two (H, W, 3) uint8 BGR pictures.
 """
 
-from .aligned import Alignment, align, calculate_psnr_aligned, calculate_ssim_aligned
+from .aligned import Alignment, align, calculate_psnr_aligned, calculate_ssim_aligned, last_outcome
 from .ssim import calculate_ssim_2d, calculate_ssim_3d
 from .table import EvaluationTable
 
@@ -18,4 +18,5 @@ __all__ = [
     'calculate_ssim_2d',
     'calculate_ssim_3d',
     'calculate_ssim_aligned',
+    'last_outcome',
 ]

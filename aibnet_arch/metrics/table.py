@@ -31,11 +31,17 @@ class EvaluationTable:
         """
         self._rows.append({'image': image, **metrics, 'seconds': seconds, 'note': note})
 
+    def means(self) -> dict[str, float]:
+        """Mean of each metric over all pictures, infinite ones included (as BasicSR logs it)."""
+        return {name: sum(row[name] for row in self._rows) / len(self._rows) for name in self._metrics()}
+
+    def _metrics(self) -> list[str]:
+        return [key for key in (self._rows[0] if self._rows else {}) if key not in ('image', 'seconds', 'note')]
+
     def summary(self) -> dict:
         """Means over the pictures. An infinite PSNR (equal pictures) is counted apart and left out of its mean."""
-        metrics = [key for key in (self._rows[0] if self._rows else {}) if key not in ('image', 'seconds', 'note')]
         summary = {'dataset': self.dataset, 'images': len(self._rows), 'metrics': {}}
-        for name in metrics:
+        for name in self._metrics():
             values = [row[name] for row in self._rows]
             finite = [value for value in values if math.isfinite(value)]
             summary['metrics'][name] = {

@@ -164,6 +164,29 @@ class AIBNet(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(sub_decoder)):
             return sub_decoder.to_residual(features[0])[:, :, :height, :width] + image
 
+    def set_window(self, window: Optional[int]) -> None:
+        """Take every statistic over a window instead of over the whole image, for testing on large images.
+
+        A network trained on patches has seen statistics of patches. This is TLC (test-time local converter,
+        Chu et al., ECCV 2022) for all of them: the pools of channel attention and Decoupler are means over
+        the window around each position, the attention maps those of overlapping windows, averaged. NAFNet
+        and UFPNet are tested so, with windows of 1.5 times the training patch.
+
+        Args:
+            window: pixels of the image, a multiple of 16 (384 for patches of 256); None: the whole image.
+
+        Raises:
+            ValueError: not a positive multiple of 16.
+        """
+        if window is not None and (window < SCALE or window % SCALE):
+            raise ValueError(f'window={window}: expected a positive multiple of {SCALE}')
+        stages = [*self.encoder.encoders, self.encoder.middle_blks]
+        levels = [*enumerate(stages), *(pair for part in self.sub_decoders for pair in enumerate(part.levels))]
+        for level, part in levels:
+            for module in part.modules():
+                if hasattr(module, 'window'):
+                    module.window = None if window is None else window >> level
+
     # Weights
 
     def load_encoder(self, path: Union[str, Path], *, param_key: str = 'params') -> list[str]:

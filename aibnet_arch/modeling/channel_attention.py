@@ -1,6 +1,8 @@
 """Attention between channels: the C x C logits that SFEM (Eq. 2) and HFSBlock (Eq. 5) share."""
 
 import math
+from collections.abc import Callable
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,39 @@ class ChannelLogits(nn.Module):
             key_norm = torch.linalg.vector_norm(key, dim=-1).clamp_min(1e-12)
             logits = logits / (query_norm[..., :, None] * key_norm[..., None, :])
         return logits / self.beta
+
+
+def over_windows(attend: Callable[[Tensor], Tensor], context: Tensor, window: Optional[int]) -> Tensor:
+    """Attend within windows and average where they overlap (TLC as made for Restormer).
+
+    The windows have equal size and are spread evenly, as few as cover the image.
+
+    Args:
+        attend: (B, C', h, w) -> (B, C, h, w).
+        context: (B, C', H, W).
+        window: height and width of a window; None, or no smaller than the image: one window, the image.
+
+    Returns:
+        (B, C, H, W).
+    """
+    height, width = context.shape[2:]
+    if window is None or max(height, width) <= window:
+        return attend(context)
+    total, count = None, context.new_zeros(1, 1, height, width)
+    for top in _starts(height, window):
+        for left in _starts(width, window):
+            place = (..., slice(top, top + window), slice(left, left + window))
+            attended = attend(context[place])
+            if total is None:
+                total = attended.new_zeros(*attended.shape[:2], height, width)
+            total[place] += attended
+            count[place] += 1
+    return total / count
+
+
+def _starts(length: int, window: int) -> list[int]:
+    steps = max(math.ceil(length / window) - 1, 0)
+    return [round(index * (length - window) / steps) for index in range(steps + 1)] if steps else [0]
 
 
 def head_channels(channels: int, heads: int) -> int:

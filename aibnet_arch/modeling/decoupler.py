@@ -42,18 +42,39 @@ class Decoupler(nn.Module):
     def low_pass(self, x: Tensor) -> Tensor:
         """The low-frequency part, (B, C, H, W)."""
         batch, channels, height, width = x.shape
+        filters = self.filters(x)
+        padded = F.pad(x, (1, 1, 1, 1), mode='reflect')
+        if filters.shape[-1] > 1:
+            return self._filtered_locally(padded, filters)
         # One depthwise convolution over batch and channels at once: no unfolded nine-fold copy.
-        weight = self.filters(x).repeat_interleave(channels // self.groups, dim=1)
-        padded = F.pad(x, (1, 1, 1, 1), mode='reflect').reshape(1, batch * channels, height + 2, width + 2)
-        low = F.conv2d(padded, weight.reshape(batch * channels, 1, self.KERNEL, self.KERNEL), groups=batch * channels)
+        weight = filters.repeat_interleave(channels // self.groups, dim=1)
+        low = F.conv2d(
+            padded.reshape(1, batch * channels, height + 2, width + 2),
+            weight.reshape(batch * channels, 1, self.KERNEL, self.KERNEL),
+            groups=batch * channels,
+        )
         return low.reshape(batch, channels, height, width)
 
+    def _filtered_locally(self, padded: Tensor, filters: Tensor) -> Tensor:
+        """Each position with its own filter: (B, C, H+2, W+2), (B, groups, 9, H, W) -> (B, C, H, W)."""
+        height, width = filters.shape[-2:]
+        groups = padded.unflatten(1, (self.groups, -1))
+        low = 0
+        for tap in range(self.KERNEL**2):
+            row, column = divmod(tap, self.KERNEL)
+            shifted = groups[..., row : row + height, column : column + width]
+            low = low + filters[:, :, tap, None] * shifted
+        return low.flatten(1, 2)
+
     def filters(self, x: Tensor) -> Tensor:
-        """Taps of the low-pass, non-negative with sum one: (B, C, H, W) -> (B, groups, 3, 3)."""
+        """Taps of the low-pass, non-negative with sum one.
+
+        (B, C, H, W) -> (B, groups, 9, 1, 1), or (B, groups, 9, H, W) where the pool is local.
+        """
         if self.training and x.shape[0] == 1:
             raise ValueError(
                 'training with a batch of one is refused: the batch norm of HFSBlock\'s Decoupler would see one value '
                 'per channel. Use two or more images per process (batch_size_per_gpu: 2).'
             )
         taps = self.norm(self.predict(self.pool(x)))
-        return taps.reshape(-1, self.groups, self.KERNEL**2).softmax(dim=-1).unflatten(-1, (self.KERNEL, self.KERNEL))
+        return taps.unflatten(1, (self.groups, self.KERNEL**2)).softmax(dim=2)

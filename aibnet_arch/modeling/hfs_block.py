@@ -1,10 +1,12 @@
 """HFSBlock, the high-frequency feature selection block: Eq. (4) to (6), Figure 2 (c)."""
 
+from typing import Optional
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .channel_attention import ChannelLogits, head_channels
+from .channel_attention import ChannelLogits, head_channels, over_windows
 from .decoupler import Decoupler
 
 
@@ -56,7 +58,11 @@ class HFSBlock(nn.Module):
         num_masks: n_m of Eq. (5).
         decoupler_groups: groups of channels that share a low-pass filter.
         normalize_logits: see :class:`ChannelLogits`.
+
+    `window` restricts each attention map to a part of the image, see ``AIBNet.set_window``.
     """
+
+    window: Optional[int] = None
 
     def __init__(
         self,
@@ -81,7 +87,12 @@ class HFSBlock(nn.Module):
 
     def selected(self, x: Tensor) -> Tensor:
         """What the block adds to its input, (B, C, H, W)."""
-        parts = self.depthwise(self.expand(self.decoupler(x))).chunk(3, dim=1)
-        query, key, value = (rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in parts)
+        return over_windows(self._attend, self.depthwise(self.expand(self.decoupler(x))), self.window)
+
+    def _attend(self, context: Tensor) -> Tensor:
+        """(B, 3C, H, W) -> (B, C, H, W)."""
+        query, key, value = (
+            rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in context.chunk(3, dim=1)
+        )
         chosen = self.attention(self.logits(query, key)) @ value
-        return rearrange(chosen, 'b n c (h w) -> b (n c) h w', h=x.shape[2])
+        return rearrange(chosen, 'b n c (h w) -> b (n c) h w', h=context.shape[2])

@@ -1,6 +1,9 @@
 """Small layers that the encoders and the sub-decoders share (NAFNet's building blocks)."""
 
+from typing import Optional
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -37,13 +40,31 @@ class SimpleGate(nn.Module):
 
 
 class GlobalPool(nn.Module):
-    """Mean over all positions. Shape: (B, C, H, W) -> (B, C, 1, 1).
+    """Mean over all positions: (B, C, H, W) -> (B, C, 1, 1). Every global pool of the network is one of these.
 
-    Every global pool of the network is an instance of this class.
+    With a `window` (pixels at the resolution of its input, see ``AIBNet.set_window``) it is the mean over
+    the window around each position, (B, C, H, W), the means nearest to the border repeated up to it
+    (TLC, Chu et al., ECCV 2022). An input no larger than the window is pooled globally.
     """
 
+    window: Optional[int] = None
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3), keepdim=True)
+        height, width = x.shape[2:]
+        if self.window is None or max(height, width) <= self.window:
+            return x.mean(dim=(2, 3), keepdim=True)
+        rows, columns = min(self.window, height), min(self.window, width)
+        means = _sliding_mean(_sliding_mean(x, dim=2, length=rows), dim=3, length=columns)
+        top, left = (rows - 1) // 2, (columns - 1) // 2
+        return F.pad(means, (left, columns - 1 - left, top, rows - 1 - top), mode='replicate')
+
+
+def _sliding_mean(x: Tensor, *, dim: int, length: int) -> Tensor:
+    """Mean of every `length` neighbours along `dim`: size n -> n - length + 1."""
+    # Sums to each position, in double precision: their differences would lose the digits of float32.
+    sums = F.pad(x.cumsum(dim, dtype=torch.float64), (0, 0, 1, 0) if dim == 2 else (1, 0))
+    count = x.shape[dim] - length + 1
+    return ((sums.narrow(dim, length, count) - sums.narrow(dim, 0, count)) / length).to(x.dtype)
 
 
 class ConvGate(nn.Module):

@@ -1,10 +1,12 @@
 """SFEM, the spatial feature enhancement module: Eq. (2) and (3), Figure 2 (e)."""
 
+from typing import Optional
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .channel_attention import ChannelLogits, head_channels
+from .channel_attention import ChannelLogits, head_channels, over_windows
 
 
 class DifferenceWeight(nn.Module):
@@ -44,7 +46,11 @@ class SFEM(nn.Module):
         heads: attention heads; the maps are C/heads x C/heads.
         alpha_init: constant of Eq. (3).
         normalize_logits: see :class:`ChannelLogits`.
+
+    `window` restricts each attention map to a part of the image, see ``AIBNet.set_window``.
     """
+
+    window: Optional[int] = None
 
     def __init__(
         self, channels: int, *, heads: int = 1, alpha_init: float = 0.8, normalize_logits: bool = True
@@ -59,13 +65,15 @@ class SFEM(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        height = x.shape[2]
-        parts = self.depthwise(self.expand(x)).chunk(5, dim=1)
+        return self.project(over_windows(self._attend, self.depthwise(self.expand(x)), self.window))
+
+    def _attend(self, context: Tensor) -> Tensor:
+        """(B, 5C, H, W) -> (B, C, H, W)."""
         query1, key1, query2, key2, value = (
-            rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in parts
+            rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in context.chunk(5, dim=1)
         )
         enhanced = self.attention(query1, key1, query2, key2) @ value
-        return self.project(rearrange(enhanced, 'b n c (h w) -> b (n c) h w', h=height))
+        return rearrange(enhanced, 'b n c (h w) -> b (n c) h w', h=context.shape[2])
 
     def attention(self, query1: Tensor, key1: Tensor, query2: Tensor, key2: Tensor) -> Tensor:
         """att1 - alpha att2: four (B, heads, C, L) -> (B, heads, C, C)."""

@@ -9,7 +9,9 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 
 from ..modeling import AIBNet
+from ..modeling.aibnet import SCALE
 from ..modeling.encoders import PUBLISHED
+from ..modeling.tiles import restore_in_tiles
 from .errors import OptionError
 from .stage_plan import StagePlan
 
@@ -24,6 +26,8 @@ class AIBNetModel(SRModel):
       are stages trained before, whose weights ``path.pretrain_network_stages`` holds.
     - ``train.scheduler.periods`` may be left out with CosineAnnealingRestartLR: one period, the length
       of the stage.
+    - ``val.window``: take statistics over a window of that many pixels (``AIBNet.set_window``).
+    - ``val.tiles``: {size: 512, overlap: 32} restores tile by tile, in memory that does not grow with the picture.
     - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
     - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.
 
@@ -39,6 +43,7 @@ class AIBNetModel(SRModel):
         """What is wrong with the options of this class, a message each. Nothing is loaded or created."""
         path, train, network = opt['path'], opt.get('train'), opt['network_g']
         kind = network.get('encoder', 'ufpnet')
+        yield from AIBNetModel._check_inference(opt.get('val') or {})
         if train is None:
             return
         try:
@@ -79,6 +84,18 @@ class AIBNetModel(SRModel):
                 'datasets.train.batch_size_per_gpu: 1: AIBNet needs at least 2 images per process in training '
                 "(batch norm of the Decoupler in HFSBlock sees one value per channel and image)"
             )
+
+    @staticmethod
+    def _check_inference(val: dict) -> Iterator[str]:
+        window, tiles = val.get('window'), val.get('tiles')
+        if window is not None and (not isinstance(window, int) or window < SCALE or window % SCALE):
+            yield f'val.window: {window!r}: expected a positive multiple of {SCALE}, e.g. 384'
+        if tiles is None:
+            return
+        if not isinstance(tiles, dict) or set(tiles) != {'size', 'overlap'}:
+            yield f'val.tiles: {tiles!r}: expected e.g. {{size: 512, overlap: 32}}'
+        elif not all(isinstance(n, int) for n in tiles.values()) or not 0 <= 2 * tiles['overlap'] < tiles['size']:
+            yield f'val.tiles: {dict(tiles)}: whole numbers, the overlap less than half the size'
 
     @staticmethod
     def _encoder_advice(kind: str, encoder: str) -> str:
@@ -186,6 +203,20 @@ class AIBNetModel(SRModel):
         super().resume_training(resume_state)
 
     # Training
+
+    @torch.no_grad()
+    def test(self) -> None:
+        """Restore ``self.lq``, with local statistics or in tiles if ``val.window`` or ``val.tiles`` say so."""
+        network = getattr(self, 'net_g_ema', self.network)
+        val = self.opt['val']
+        was_training = network.training
+        network.eval()
+        network.set_window(val.get('window'))
+        try:
+            self.output = restore_in_tiles(network, self.lq, **val['tiles']) if val.get('tiles') else network(self.lq)
+        finally:
+            network.set_window(None)
+            network.train(was_training)
 
     def optimize_parameters(self, current_iter: int) -> None:
         self.optimizer_g.zero_grad()

@@ -7,21 +7,22 @@ from typing import Optional
 # How to make what a dataroot names, by a part of its path.
 PREPARATION = {
     'GoPro': (
-        'python -m datasets_prep.gopro --source GOPRO_Large --output datasets/GoPro',
+        'python -m datasets_prep.gopro --input GOPRO_Large --output datasets/GoPro',
         'https://seungjunnah.github.io/Datasets/gopro',
     ),
     'HIDE': (
-        'python -m datasets_prep.hide --source HIDE_dataset --output datasets/HIDE',
+        'python -m datasets_prep.hide --input HIDE_dataset --output datasets/HIDE',
         'https://github.com/joanshen0508/HA_deblur',
     ),
     'RealBlur-J': (
-        'python -m datasets_prep.realblur --subset J --source RealBlur --output datasets/RealBlur-J',
+        'python -m datasets_prep.realblur --subset J --input RealBlur --output datasets/RealBlur-J',
         'https://cg.postech.ac.kr/research/realblur/',
     ),
     'RealBlur-R': (
-        'python -m datasets_prep.realblur --subset R --source RealBlur --output datasets/RealBlur-R',
+        'python -m datasets_prep.realblur --subset R --input RealBlur --output datasets/RealBlur-R',
         'https://cg.postech.ac.kr/research/realblur/',
     ),
+    'mine': ('python -m datasets_prep.folder_pair --lq BLURRED --gt SHARP --output datasets/mine/train', None),
     'demo': ('python -m datasets_prep.demo', None),
 }
 SAMPLES = 5  # pictures that are decoded unless all are asked for
