@@ -22,10 +22,10 @@ from datasets_prep.motion_blur import Motion, blur
 from datasets_prep.pairs import Pair
 
 TRAIN_PICTURES = (
-    'astronaut.png', 'rocket.jpg', 'motorcycle_left.png', 'motorcycle_right.png', 'camera.png', 'coins.png',
-    'brick.png', 'gravel.png', 'grass.png',
+    'chelsea.png', 'rocket.jpg', 'motorcycle_left.png', 'motorcycle_right.png', 'camera.png', 'coins.png',
+    'moon.png', 'ihc.png', 'retina.jpg', 'grass.png', 'gravel.png',
 )  # fmt: skip
-VAL_PICTURES = ('coffee.png', 'chelsea.png')
+VAL_PICTURES = ('coffee.png', 'astronaut.png')
 BLURS_PER_TRAIN_PICTURE = 6
 BLURS_PER_VAL_PICTURE = 2
 LARGEST_SIDE = 400  # pictures are reduced to it, so that their details are as fine as the blur is long

@@ -19,6 +19,8 @@ ALIGNED = 'aligned'
 ECC_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 0)
 ECC_GAUSSIAN = 5
 SSIM_BORDER = 5
+SMALLEST = 2 * SSIM_BORDER + 1
+_INSIDE = np.s_[SSIM_BORDER:-SSIM_BORDER, SSIM_BORDER:-SSIM_BORDER]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _LastPair:
         self.alignment: Optional[Alignment] = None
 
     def get(self, img: np.ndarray, img2: np.ndarray) -> Alignment:
+        check_pair(img, img2)  # first: the digest alone cannot tell a truth of another shape or type
         digest = hashlib.blake2b(repr(img.shape).encode())
         digest.update(np.ascontiguousarray(img))
         digest.update(np.ascontiguousarray(img2))
@@ -75,9 +78,11 @@ def align(img: np.ndarray, img2: np.ndarray) -> Alignment:
         img2: ground truth, likewise.
 
     Raises:
-        TypeError, ValueError: see :func:`check_pair`.
+        TypeError, ValueError: see :func:`check_pair`; or pictures under 11x11 pixels.
     """
     check_pair(img, img2)
+    if min(img.shape[:2]) < SMALLEST:
+        raise ValueError(f'a picture of {img.shape[:2]} is too small: {SMALLEST}x{SMALLEST} are needed')
     restored, truth = (picture.astype(np.float32) / 255 for picture in (img, img2))
     energy = np.sum(restored * restored)
     if energy == 0:
@@ -110,7 +115,7 @@ def align(img: np.ndarray, img2: np.ndarray) -> Alignment:
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=0,
     )
-    if not mask.any():
+    if not mask[_INSIDE].any():  # SSIM would divide by zero
         return _as_it_is(restored, truth, 'ECC moved the picture out of the frame')
     return Alignment(warped * mask, truth * mask, mask, ALIGNED)
 
@@ -146,6 +151,5 @@ def calculate_ssim_aligned(img: np.ndarray, img2: np.ndarray) -> float:
         full=True,
         channel_axis=2,
     )
-    inside = np.s_[SSIM_BORDER:-SSIM_BORDER, SSIM_BORDER:-SSIM_BORDER]
-    similarity, mask = (similarity * pair.mask)[inside], pair.mask[inside]
+    similarity, mask = (similarity * pair.mask)[_INSIDE], pair.mask[_INSIDE]
     return float(np.mean(similarity.sum(axis=(0, 1), dtype=np.float64) / mask.sum(axis=(0, 1), dtype=np.float64)))

@@ -5,8 +5,11 @@ import io
 import json
 import math
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+_RESERVED = ('image', 'seconds', 'note')
 
 
 class EvaluationTable:
@@ -28,42 +31,69 @@ class EvaluationTable:
             metrics: name to value; the same names for all pictures.
             seconds: time of the network for it.
             note: anything that limits the figures, e.g. that an alignment failed.
+
+        Raises:
+            ValueError: the names differ from the first picture's, or one is 'image', 'seconds' or 'note'.
         """
-        self._rows.append({'image': image, **metrics, 'seconds': seconds, 'note': note})
+        taken = sorted(set(metrics) & set(_RESERVED))
+        if taken:
+            raise ValueError(f'a metric cannot be called {taken[0]!r}: a column of the table has that name')
+        if self._rows and list(metrics) != self._metrics():
+            raise ValueError(f'{image}: expected the metrics {self._metrics()}, got {list(metrics)}')
+        # Python floats: numpy's float32 has no JSON form.
+        values = {name: float(value) for name, value in metrics.items()}
+        self._rows.append({'image': image, **values, 'seconds': float(seconds), 'note': note})
 
     def means(self) -> dict[str, float]:
         """Mean of each metric over all pictures, infinite ones included (as BasicSR logs it)."""
         return {name: sum(row[name] for row in self._rows) / len(self._rows) for name in self._metrics()}
 
     def _metrics(self) -> list[str]:
-        return [key for key in (self._rows[0] if self._rows else {}) if key not in ('image', 'seconds', 'note')]
+        return [key for key in (self._rows[0] if self._rows else {}) if key not in _RESERVED]
 
     def summary(self) -> dict:
-        """Means over the pictures. An infinite PSNR (equal pictures) is counted apart and left out of its mean."""
+        """Means over the pictures, and the pictures.
+
+        An infinite PSNR (equal pictures) is counted apart and left out of its mean. Not a number is a
+        fault, not a result: it makes the mean None instead of flattering it. Values of pictures that are
+        not finite are the strings 'inf', '-inf' and 'nan', since JSON has no literals for them.
+        """
         summary = {'dataset': self.dataset, 'images': len(self._rows), 'metrics': {}}
         for name in self._metrics():
             values = [row[name] for row in self._rows]
             finite = [value for value in values if math.isfinite(value)]
             summary['metrics'][name] = {
-                'mean': sum(finite) / len(finite) if finite else None,
+                'mean': sum(finite) / len(finite) if finite and not any(map(math.isnan, values)) else None,
                 'not_finite': len(values) - len(finite),
             }
         summary['seconds'] = sum(row['seconds'] for row in self._rows)
         summary['notes'] = {row['image']: row['note'] for row in self._rows if row['note']}
+        summary['pictures'] = [{key: _json_value(value) for key, value in row.items()} for row in self._rows]
         return summary
 
     def write(self, csv_path: Path, json_path: Path) -> None:
         """Write the table and the summary; neither file is ever half written."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self._rows[0]) if self._rows else ['image', 'seconds', 'note'])
+        writer = csv.DictWriter(text, fieldnames=list(self._rows[0]) if self._rows else list(_RESERVED))
         writer.writeheader()
         writer.writerows(self._rows)
         _write_whole(csv_path, text.getvalue())
         _write_whole(json_path, json.dumps(self.summary(), indent=2, allow_nan=False) + '\n')
 
 
+def _json_value(value):
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _write_whole(path: Path, text: str) -> None:
     path = Path(path)
-    temporary = path.with_name(f'.{path.name}.partial')
-    temporary.write_text(text, encoding='utf-8')
-    os.replace(temporary, path)
+    # A name of its own: two runs that write the same table must not share a half-written file.
+    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.partial', dir=path.parent)
+    try:
+        with open(handle, 'w', encoding='utf-8', newline='') as file:  # csv brings its own line ends
+            file.write(text)
+        os.chmod(temporary, 0o644)  # mkstemp's 0o600 would hide the table from others
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,4 +1,4 @@
-"""Time of SSIM at 1280x720 against BasicSR's, measured in one run: python -m aibnet_arch.metrics.benchmark"""
+"""Time of SSIM at 1280x720 against BasicSR's, measured in one run: python -m aibnet_arch.toolbox.metric_benchmark"""
 
 import statistics
 import time
@@ -6,15 +6,14 @@ import time
 import cv2
 import numpy as np
 
-from .ssim import calculate_ssim_2d, calculate_ssim_3d
+from ..metrics import calculate_ssim_2d, calculate_ssim_3d
+from .mends import mend_functional_tensor
 
 REPEATS = 7
 
 
 def main() -> None:
     """Print the medians, the ratio and the difference in value."""
-    from ..toolbox.mends import mend_functional_tensor
-
     mend_functional_tensor()
     from basicsr.metrics import calculate_ssim
 
