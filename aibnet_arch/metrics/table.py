@@ -67,6 +67,7 @@ class EvaluationTable:
                 'not_finite': len(values) - len(finite),
             }
         summary['seconds'] = sum(row['seconds'] for row in self._rows)
+        summary['mean_seconds'] = summary['seconds'] / len(self._rows) if self._rows else None
         summary['notes'] = {row['image']: row['note'] for row in self._rows if row['note']}
         summary['pictures'] = [{key: _json_value(value) for key, value in row.items()} for row in self._rows]
         return summary

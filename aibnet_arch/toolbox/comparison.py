@@ -57,7 +57,6 @@ def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple
     means = {name: tuple(np.mean(values, axis=0)) for name, values in scores.items()}
     _print_table(means, dataset_name=opt['datasets']['val']['name'], count=len(rows))
     picture = experiment / 'before_after_truth.png'
-    # The second picture of a source: those with the smallest and the largest blur stand at the ends.
     if not cv2.imwrite(str(picture), _side_by_side(rows)):
         raise UserError(f'{picture} cannot be written')
     print(f'before / after / truth: {picture.resolve()}')
