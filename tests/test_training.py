@@ -1,5 +1,7 @@
 """Whole runs through the `basicsr` command: stages, resume, test, exact length."""
 
+import csv
+import json
 import re
 
 import pytest
@@ -133,6 +135,12 @@ def test_basicsr_test_gives_the_psnr_that_training_logged(root, monkeypatch, key
     assert run(test, root=root, monkeypatch=monkeypatch, command='test') == 0
     assert re.findall(r'# psnr: ([\d.]+)', log_of(root, 'test_run')) == [logged]
     assert len(list((root / 'results/test_run/visualization/val').glob('*.png'))) == 2
+    rows = list(csv.DictReader((root / 'results/test_run/val.csv').open()))
+    assert [row['image'] for row in rows] == ['p0', 'p1']
+    assert all(float(row['seconds']) > 0 for row in rows)
+    summary = json.loads((root / 'results/test_run/val.json').read_text())
+    assert summary['metrics']['psnr']['mean'] == pytest.approx(sum(float(row['psnr']) for row in rows) / 2)
+    assert f'{summary["metrics"]["psnr"]["mean"]:.4f}' == logged
 
 
 def test_a_checkpoint_of_stage_one_is_tested_with_one_sub_decoder(root, monkeypatch):
@@ -206,3 +214,40 @@ def test_the_data_do_not_depend_on_workers_or_prefetching(root, monkeypatch, wor
     test_the_data_do_not_depend_on_workers_or_prefetching.losses = reference
     assert len(losses) == 4
     assert losses == reference
+
+
+def test_windows_and_tiles_are_options_of_testing(root, monkeypatch):
+    assert run(options(), root=root, monkeypatch=monkeypatch) == 0
+    test = {key: options()[key] for key in ('model_type', 'scale', 'num_gpu', 'network_g')}
+    test['datasets'] = {'test': {**options()['datasets']['val'], 'name': 'val'}}
+    test['path'] = {'pretrain_network_g': 'experiments/run/models/net_g_latest.pth'}
+    results = {}
+    for name, inference in {
+        'plain': {},
+        'wide': {'window': 64, 'tiles': {'size': 64, 'overlap': 8}},  # no smaller than the 40x40 pictures
+        'window': {'window': 16},
+        'tiles': {'tiles': {'size': 32, 'overlap': 8}},
+    }.items():
+        test['name'] = f'test_{name}'
+        test['val'] = {'save_img': False, 'metrics': options()['val']['metrics'], **inference}
+        assert run(test, root=root, monkeypatch=monkeypatch, command='test') == 0
+        results[name] = json.loads((root / f'results/test_{name}/val.json').read_text())['metrics']['psnr']['mean']
+    assert results['wide'] == results['plain']
+    assert len({results['plain'], results['window'], results['tiles']}) == 3
+    assert max(results.values()) - min(results.values()) < 1
+
+
+@pytest.mark.parametrize(
+    ('inference', 'message'),
+    [
+        ({'window': 100}, 'val.window: 100'),
+        ({'tiles': 512}, 'val.tiles: 512'),
+        ({'tiles': {'size': 64, 'overlap': 32}}, 'less than half the size'),
+    ],
+)
+def test_wrong_inference_options_are_refused(root, monkeypatch, capsys, inference, message):
+    opt = options()
+    opt['val'].update(inference)
+    assert run(opt, root=root, monkeypatch=monkeypatch) == 2
+    assert message in capsys.readouterr().err
+    assert not (root / 'experiments').exists()

@@ -7,6 +7,7 @@ Each function names the fault that it covers and how long it is needed. All of t
 import os
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from os import path as osp
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def mend_functional_tensor() -> None:
         from torchvision.transforms import functional
 
         module = types.ModuleType(name)
+        module.__spec__ = ModuleSpec(name, loader=None)  # importlib.util.find_spec asks for it
         module.rgb_to_grayscale = functional.rgb_to_grayscale
         sys.modules[name] = module
 

@@ -47,8 +47,12 @@ def nondist_validation(self, dataloader, current_iter, tb_logger, save_img) -> N
         del self.lq, self.output  # before the metrics: they need no GPU memory
         if hasattr(self, 'gt'):
             del self.gt
-        if save_img and not imwrite(pictures['img'], _picture_path(self.opt, dataset_name, name, current_iter)):
-            raise UserError(f'{name!r} cannot be written below {self.opt["path"]["visualization"]}')
+        if save_img:
+            picture_path = _picture_path(self.opt, dataset_name, name, current_iter)
+            try:
+                imwrite(pictures['img'], picture_path)
+            except OSError as error:
+                raise UserError(f'{picture_path} cannot be written: {error}') from error
         values, note = {}, ''
         for metric, options in metrics.items():
             # 'better' is the validation's, not the metric's.
