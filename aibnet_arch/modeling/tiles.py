@@ -28,15 +28,26 @@ def restore_in_tiles(restore: Callable[[Tensor], Tensor], image: Tensor, *, size
     height, width = image.shape[2:]
     if max(height, width) <= size:
         return restore(image)
-    total, weight_sum = torch.zeros_like(image), image.new_zeros(1, 1, height, width)
-    for top in _starts(height, size=size, overlap=overlap):
-        for left in _starts(width, size=size, overlap=overlap):
-            place = (..., slice(top, top + size), slice(left, left + size))
-            tile = image[place]
-            weight = _ramp(tile.shape[2], overlap, image)[:, None] * _ramp(tile.shape[3], overlap, image)
-            total[place] += weight * restore(tile)
-            weight_sum[place] += weight
-    return total / weight_sum
+    rows, row_sum = _bands(height, size=size, overlap=overlap, like=image)
+    columns, column_sum = _bands(width, size=size, overlap=overlap, like=image)
+    total = torch.zeros_like(image)
+    for row, row_weight in rows:
+        for column, column_weight in columns:
+            place = (..., row, column)
+            total[place] += row_weight[:, None] * column_weight * restore(image[place])
+    # The tiles form a grid, so that their weights add up to a product; in place, since pictures are large here.
+    return total.div_(row_sum[:, None]).div_(column_sum)
+
+
+def _bands(length: int, *, size: int, overlap: int, like: Tensor) -> tuple[list[tuple[slice, Tensor]], Tensor]:
+    """Places and weights of the tiles along one axis, and the sum of the weights at every position."""
+    bands, weight_sum = [], like.new_zeros(length)
+    for start in _starts(length, size=size, overlap=overlap):
+        band = slice(start, min(start + size, length))
+        weight = _ramp(band.stop - band.start, overlap, like)
+        weight_sum[band] += weight
+        bands.append((band, weight))
+    return bands, weight_sum
 
 
 def _starts(length: int, *, size: int, overlap: int) -> list[int]:

@@ -1,0 +1,85 @@
+"""The demo's data and its comparison; the whole demo is `make demo`."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from aibnet_arch import AIBNet
+from aibnet_arch.toolbox.comparison import compare
+from aibnet_arch.toolbox.errors import UserError
+from datasets_prep import demo
+from datasets_prep.motion_blur import Motion, blur
+
+from .training import make_dataset, options, reset_logger
+
+
+@pytest.fixture
+def texture():
+    return np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+
+
+def test_without_motion_the_picture_stays_as_it_is(texture):
+    still = blur(texture, motion=Motion(camera=0, camera_turn=0, part=0), rng=np.random.default_rng(1))
+    assert np.abs(still.astype(int) - texture).max() <= 1
+
+
+def test_a_moving_part_blurs_a_part_and_a_moving_camera_all(texture):
+    blurred = {
+        name: blur(texture, motion=motion, rng=np.random.default_rng(1)).astype(float)
+        for name, motion in {
+            'part': Motion(camera=0, camera_turn=0, part=8),
+            'camera': Motion(camera=8, camera_turn=0, part=0),
+        }.items()
+    }
+    changed = {name: (np.abs(picture - texture).max(axis=2) > 8).mean() for name, picture in blurred.items()}
+    assert 0.05 < changed['part'] < 0.6
+    assert changed['camera'] > 0.9
+
+
+def test_frames_are_averaged_in_linear_light():
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:, 32:] = 255
+    blurred = blur(picture, motion=Motion(camera=12, camera_turn=0, part=0), rng=np.random.default_rng(3))
+    half = 255 * 0.5 ** (1 / 2.2)  # half of the light, not half of the value
+    assert np.abs(blurred[16, 29:35, 0].astype(float) - half).min() < 16
+
+
+def test_the_sets_have_different_pictures_and_are_made_anew_the_same():
+    assert not set(demo.TRAIN_PICTURES) & set(demo.VAL_PICTURES)
+    pairs = [
+        demo.blurred_pairs(('coffee.png',), blurs=2, steady=False, rng=np.random.default_rng(5)) for _ in range(2)
+    ]
+    for first, second in zip(*pairs):
+        assert first.key == second.key
+        assert np.array_equal(first.lq, second.lq)
+        assert np.array_equal(first.gt, demo.shipped_picture('coffee.png'))
+
+
+def test_all_pictures_are_shipped():
+    for name in demo.TRAIN_PICTURES + demo.VAL_PICTURES:
+        assert max(demo.shipped_picture(name).shape[:2]) <= demo.LARGEST_SIDE
+    with pytest.raises(demo.PrepError, match='does not ship'):
+        demo.shipped_picture('nothing.png')
+
+
+def test_the_comparison_measures_every_sub_decoder_and_writes_a_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_dataset(tmp_path)
+    opt = options()
+    (tmp_path / 'opt.yml').write_text(yaml.safe_dump(opt))
+    reset_logger()
+    with pytest.raises(UserError, match='has the training of run finished'):
+        compare('opt.yml')
+    net = AIBNet(**{key: value for key, value in opt['network_g'].items() if key != 'type'})
+    models = tmp_path / 'experiments/run/models'
+    models.mkdir(parents=True)
+    torch.save({'params': net.state_dict()}, models / 'net_g_latest.pth')
+    means = compare('opt.yml')
+    assert list(means) == ['blurred input', 'sub-decoder 1', 'sub-decoder 2']
+    # A fresh network gives the image back.
+    assert means['blurred input'] == means['sub-decoder 1'] == means['sub-decoder 2']
+    printed = capsys.readouterr().out
+    assert str(tmp_path / 'experiments/run/before_after_truth.png') in printed
+    assert cv2.imread(str(tmp_path / 'experiments/run/before_after_truth.png')).shape == (80, 120, 3)
