@@ -85,6 +85,25 @@ def test_a_refused_run_leaves_the_former_run_alone(tmp_path, monkeypatch, capsys
         (lambda opt: opt['datasets']['val'].update(dataroot_gt='data/val'), 'must end in .lmdb'),
         (lambda opt: opt['datasets'].update(tset=opt['datasets'].pop('val')), 'datasets.tset'),
         (lambda opt: opt['val']['metrics']['psnr'].update(type='calculate_psnrr'), "did you mean 'calculate_psnr'?"),
+        (lambda opt: opt['datasets']['train'].pop('io_backend'), 'datasets.train.io_backend is missing'),
+        (lambda opt: opt['datasets']['train'].update(io_backend={'type': 'lmbd'}), 'expected {type: lmdb}'),
+        (lambda opt: opt['datasets']['train'].pop('use_rot'), 'datasets.train.use_rot is missing'),
+        (lambda opt: opt['datasets']['train'].update(gt_size='32'), "datasets.train.gt_size: '32'"),
+        (lambda opt: opt['datasets']['val'].pop('name'), 'datasets.val.name is missing'),
+        (lambda opt: opt['val'].update(val_freq=0), 'val.val_freq: 0'),
+        (lambda opt: opt['logger'].update(print_freq='often'), "logger.print_freq: 'often'"),
+        (lambda opt: opt.update(name='a/b'), 'no slash'),
+        (lambda opt: opt['train']['optim_g'].update(type='Adamm'), "did you mean 'Adam'?"),
+        (lambda opt: opt['train']['optim_g'].update(betaz=1), "did you mean 'betas'?"),
+        (lambda opt: opt['train']['optim_g'].update(lr='2e-x'), "train.optim_g.lr: '2e-x'"),
+        (lambda opt: opt['train']['scheduler'].update(type='Cosine'), 'expected one of CosineAnnealingRestartLR'),
+        (lambda opt: opt['datasets'].pop('train'), 'datasets.train is missing'),
+        (lambda opt: opt['val'].pop('val_freq'), 'val.val_freq is missing'),
+        (lambda opt: opt['datasets']['train'].update(prefetch_mode='gpu'), "prefetch_mode: 'gpu'"),
+        (lambda opt: opt.update(num_gpu='two'), "num_gpu: 'two'"),
+        (lambda opt: opt.update(num_gpu=99), 'num_gpu: 99, but'),
+        (lambda opt: opt['network_g'].update(width=7), 'decoupler_groups=8 does not divide the 7'),
+        (lambda opt: opt['network_g'].update(encoder_blocks=[1, 1]), 'expected 4 numbers'),
         (lambda opt: opt['path'].update(resume_state='nowhere.state'), 'path.resume_state: there is no file'),
     ],
 )
@@ -92,9 +111,26 @@ def test_wrong_options_are_refused_before_anything_is_made(change, message, tmp_
     make_dataset(tmp_path)
     opt = options()
     change(opt)
-    for command in ('train', 'check'):
+    # Without datasets.train, `check` takes the file for one of testing, where other keys are needed.
+    for command in ('train', 'check') if 'train' in opt['datasets'] else ('train',):
         assert run(opt, root=tmp_path, monkeypatch=monkeypatch, command=command) == 2
         assert message in capsys.readouterr().err
+    assert not (tmp_path / 'experiments').exists()
+
+
+@pytest.mark.parametrize(
+    ('file', 'content', 'message'),
+    [
+        ('meta_info.txt', b'garbage\n', 'meta_info.txt is damaged (line 1'),
+        ('meta_info.txt', b'', 'have no partner'),
+        ('data.mdb', b'x' * 5000, 'are damaged'),
+    ],
+)
+def test_damaged_sets_are_refused(file, content, message, tmp_path, monkeypatch, capsys):
+    make_dataset(tmp_path)
+    (tmp_path / 'data/train/lq.lmdb' / file).write_bytes(content)
+    assert run(options(), root=tmp_path, monkeypatch=monkeypatch) == 2
+    assert message in capsys.readouterr().err
     assert not (tmp_path / 'experiments').exists()
 
 

@@ -43,6 +43,12 @@ class AIBNetModel(SRModel):
         """What is wrong with the options of this class, a message each. Nothing is loaded or created."""
         path, train, network = opt['path'], opt.get('train'), opt['network_g']
         kind = network.get('encoder', 'ufpnet')
+        try:
+            with torch.device('meta'):  # no memory, no random numbers: the constructor's own checks
+                AIBNet(**{key: value for key, value in network.items() if key != 'type'})
+        except (ValueError, TypeError) as error:
+            yield f'network_g: {error}'
+            return
         yield from AIBNetModel._check_inference(opt.get('val') or {})
         if train is None:
             return

@@ -10,6 +10,7 @@ from pathlib import Path
 from .errors import OptionError
 from .option_file import did_you_mean
 from .preflight_data import check_dataset
+from .preflight_training import check_devices, check_training
 
 REQUIRED = {
     True: ('name', 'model_type', 'num_gpu', 'scale', 'datasets', 'network_g', 'path', 'train', 'logger'),
@@ -19,6 +20,21 @@ REQUIRED_IN = {
     'train': ('total_iter', 'optim_g', 'scheduler'),
     'logger': ('print_freq', 'save_checkpoint_freq', 'use_tb_logger'),
     'val': ('save_img',),
+}
+# What BasicSR's paired datasets read without a default.
+REQUIRED_IN_PAIRS = {
+    'train': (
+        'name', 'dataroot_lq', 'dataroot_gt', 'io_backend', 'gt_size', 'use_hflip', 'use_rot', 'batch_size_per_gpu',
+        'num_worker_per_gpu',
+    ),
+    'val': ('name', 'dataroot_lq', 'dataroot_gt', 'io_backend'),
+}  # fmt: skip
+# Whole numbers from 1 up; `!!float 5e3` is one, too.
+COUNTS = {
+    'train': ('total_iter',),
+    'val': ('val_freq',),
+    'logger': ('print_freq', 'save_checkpoint_freq'),
+    'datasets.train': ('gt_size', 'batch_size_per_gpu'),
 }
 
 
@@ -35,6 +51,9 @@ def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
     """
     problems = list(_check_structure(opt, is_train=is_train))
     if not problems:  # the rest would only stumble over what is missing
+        problems += check_devices(opt)
+        if is_train:
+            problems += check_training(opt)
         problems += _check_registered(opt)
         problems += _check_files(opt)
         problems += _check_model(opt, is_train=is_train)
@@ -45,9 +64,10 @@ def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
 
 
 def _check_structure(opt: dict, *, is_train: bool) -> Iterator[str]:
+    others = [key for key in opt if key not in (*REQUIRED[is_train], 'is_train', 'auto_resume')]
     for key in REQUIRED[is_train]:
         if opt.get(key) is None and key != 'path':
-            yield f'{key} is missing{did_you_mean(key, [k for k in opt if k not in REQUIRED[is_train]])}'
+            yield f'{key} is missing{did_you_mean(key, others)}'
     opt['path'] = opt.get('path') or {}
     for section in ('path', 'train', 'logger', 'val', 'datasets', 'network_g'):
         value = opt.get(section)
@@ -63,6 +83,36 @@ def _check_structure(opt: dict, *, is_train: bool) -> Iterator[str]:
             yield f'datasets.{phase}: expected keys and values, found {dataset!r}'
         elif phase.split('_')[0] not in ('train', 'val', 'test'):
             yield f'datasets.{phase}: expected train, val, val_1, test, test_1 and so on'
+        else:
+            yield from _check_dataset_keys(phase, dataset)
+            if phase == 'train':
+                yield from _check_counts('datasets.train', dataset)
+    if '/' in str(opt.get('name')):
+        yield f'name: {opt["name"]!r} names a folder, so it may hold no slash'
+    for section in ('train', 'val', 'logger'):
+        if isinstance(opt.get(section), Mapping):
+            yield from _check_counts(section, opt[section])
+
+
+def _check_dataset_keys(phase: str, dataset: Mapping) -> Iterator[str]:
+    if not str(dataset.get('type')).startswith('Paired'):
+        return  # of other datasets it is not known what they read
+    required = REQUIRED_IN_PAIRS['train' if phase == 'train' else 'val']
+    for key in required:
+        if dataset.get(key) is None:
+            yield f'datasets.{phase}.{key} is missing{did_you_mean(key, [k for k in dataset if k not in required])}'
+    backend = dataset.get('io_backend')
+    if backend is not None and (not isinstance(backend, Mapping) or backend.get('type') not in ('lmdb', 'disk')):
+        yield f'datasets.{phase}.io_backend: expected {{type: lmdb}} or {{type: disk}}, found {backend!r}'
+
+
+def _check_counts(section: str, options: Mapping) -> Iterator[str]:
+    for key in COUNTS[section]:
+        value = options.get(key)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1 or value != int(value):
+            yield f'{section}.{key}: {value!r}: expected a whole number from 1 up'
 
 
 def _check_registered(opt: dict) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Checks of the datasets that options name: there, paired, decodable, large enough."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Optional
@@ -54,8 +55,11 @@ def check_dataset(phase: str, dataset: Mapping, *, scale: int, decode: str = 'sa
         wrong = _check_lmdb_folder(folder)
         if wrong:
             yield f'{place}.{key}: {wrong}'
-        else:
+            continue
+        try:
             keys[key] = _listed_sizes(folder)
+        except ValueError as error:
+            yield f'{place}.{key}: {folder / "meta_info.txt"} is damaged ({error}): make the set again'
     if len(keys) == 2:
         yield from _check_pair(place, dataset, roots, keys, scale=scale, decode=decode)
 
@@ -76,12 +80,17 @@ def _check_lmdb_folder(folder: Path) -> Optional[str]:
 
 
 def _listed_sizes(folder: Path) -> dict[str, tuple[int, int]]:
-    """Key to (height, width) from meta_info.txt, with BasicSR's reading of it: the key ends at the first dot."""
+    """Key to (height, width) from meta_info.txt, with BasicSR's reading of it: the key ends at the first dot.
+
+    Raises:
+        ValueError: a line is not of the form ``key.png (720,1280,3) 1``.
+    """
     sizes = {}
-    for line in (folder / 'meta_info.txt').read_text().splitlines():
-        if line.strip():
-            shape = line.partition('(')[2].partition(')')[0].split(',')
-            sizes[line.split('.')[0]] = tuple(int(number) for number in shape[:2])
+    for number, line in enumerate((folder / 'meta_info.txt').read_text().splitlines(), start=1):
+        found = re.fullmatch(r'([^.\s]+)\.\S+ \((\d+),(\d+),\d+\) \d+\s*', line)
+        if not found:
+            raise ValueError(f'line {number}: {line[:60]!r}')
+        sizes[found[1]] = int(found[2]), int(found[3])
     return sizes
 
 
@@ -121,7 +130,11 @@ def _undecodable(folder: Path, keys: list[str], sizes: Mapping[str, tuple[int, i
 
     wrong = []
     # Closed again: LMDB refuses to open a folder twice in one process, and BasicSR opens it later.
-    with lmdb.open(str(folder), readonly=True, lock=False, readahead=False) as env, env.begin() as transaction:
+    try:
+        opened = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+    except lmdb.Error as error:
+        return [f'all of them ({error})']
+    with opened as env, env.begin() as transaction:
         for key in keys:
             value = transaction.get(key.encode())
             if value is None:
