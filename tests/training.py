@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import yaml
 
-from aibnet_arch.toolbox.command import main
+from aibnet_arch.toolbox.command import main, prepare
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.pairs import Pair
 
@@ -91,6 +91,14 @@ def run(opt: dict, *, root: Path, monkeypatch, command: str = 'train', flags: tu
     (root / 'opt.yml').write_text(yaml.safe_dump(opt, sort_keys=False))
     reset_logger()
     return main([command, '-opt', 'opt.yml', *flags])
+
+
+def model_class() -> type:
+    """AIBNetModel, which can be imported only after BasicSR's mend."""
+    prepare()
+    from aibnet_arch.toolbox.aibnet_model import AIBNetModel
+
+    return AIBNetModel
 
 
 def reset_logger() -> None:

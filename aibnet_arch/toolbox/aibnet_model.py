@@ -165,6 +165,7 @@ class AIBNetModel(SRModel):
 
     def _start_stage(self, iteration: int) -> None:
         """Begin the stage of an iteration with a fresh optimizer and schedule."""
+        self.network.zero_grad(set_to_none=True)  # of parts that are frozen now, nothing else would free them
         ema = [self.net_g_ema] if self.ema_decay > 0 else []
         self._enter_stage(iteration, networks=[self.network, *ema])
         self.optimizers, self.schedulers = [], []
@@ -227,13 +228,16 @@ class AIBNetModel(SRModel):
     def optimize_parameters(self, current_iter: int) -> None:
         self.optimizer_g.zero_grad()
         self.output = self.net_g(self.lq)
-        terms = self._loss_terms()
-        total = sum(terms.values())
+        self.loss_terms = self._loss_terms()  # the guard of the step reads them
+        total = sum(self.loss_terms.values())
         total.backward()
         self.optimizer_g.step()
-        self.log_dict = self.reduce_loss_dict({**terms, 'l_total': total})
+        self.log_dict = self.reduce_loss_dict({**self.loss_terms, 'l_total': total})
         if self.ema_decay > 0:
             self.model_ema(self.ema_decay)
+
+    def finish_iteration(self, current_iter: int) -> None:
+        """Called after each iteration, also if its step was skipped."""
         if self.plan.ends_stage(current_iter):
             self._finish_stage()
 

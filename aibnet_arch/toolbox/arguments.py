@@ -40,6 +40,7 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
     if opt['dist']:
         dist_util.init_dist(arguments.launcher, **(opt.get('dist_params', {}) if arguments.launcher == 'slurm' else {}))
     opt['rank'], opt['world_size'] = dist_util.get_dist_info()
+    opt['manual_seed_is_drawn'] = opt.get('manual_seed') is None
     opt['manual_seed'] = _common_seed(opt)
     set_random_seed(opt['manual_seed'] + opt['rank'])
     _fill_datasets(opt)

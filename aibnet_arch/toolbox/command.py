@@ -22,7 +22,8 @@ unless the options set path.experiments_root or path.results_root."""
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run a command line (without the program's name); return the exit code.
 
-    0: done; 2: the user's input was refused, the message is on standard error.
+    0: done; 1: the run failed; 2: the user's input was refused; 75: stopped by a signal, and saved. The
+    message is on standard error.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ('-h', '--help'):
@@ -36,7 +37,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return COMMANDS[name](rest)
     except (UserError, CheckpointError) as error:
         print(f'basicsr {name}: {error}', file=sys.stderr)
-        return 2
+        return getattr(error, 'exit_code', UserError.exit_code)
 
 
 def prepare() -> None:
@@ -83,10 +84,10 @@ def _import_advice(error: ModuleNotFoundError) -> str:
 
 def _train(arguments: list[str]) -> int:
     prepare()
-    import basicsr.train
+    from .training_run import TrainingRun
 
     sys.argv = ['basicsr train', *arguments]  # where upstream's pipeline looks for its options
-    basicsr.train.train_pipeline(os.getcwd())
+    TrainingRun(os.getcwd()).start()
     return 0
 
 

@@ -8,6 +8,7 @@ again. Here the order of the samples and the random numbers of each sample follo
 """
 
 import math
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,9 @@ class ScheduledSampler(Sampler):
         order = torch.randperm(self.num_samples * self.num_replicas, generator=generator).tolist()
         mine = order[self.rank :: self.num_replicas]
         for position in range(start * self.batch_size, stop * self.batch_size):
-            yield mine[position] % len(self.dataset), _seed(self.seed, self.epoch, self.rank, position)
+            # N processes with batches of B see the samples that one process with batches of N B sees.
+            place = position * self.num_replicas + self.rank
+            yield mine[position] % len(self.dataset), _seed(self.seed, self.epoch, place)
 
     def __len__(self) -> int:
         return self.num_samples
@@ -93,9 +96,11 @@ class TracedDataset(Dataset):
         return len(self.dataset)
 
     def __getattr__(self, name: str):
-        if name == 'dataset':  # not yet there while unpickling in a worker
-            raise AttributeError(name)
         return getattr(self.dataset, name)
+
+    def __reduce__(self) -> tuple:
+        # Into a loader's process that was spawned: upstream can be imported there only after its mend.
+        return _unpickle, (pickle.dumps(self.dataset),)
 
     def __getitem__(self, where):
         index, seed = where if isinstance(where, tuple) else (where, None)
@@ -119,6 +124,13 @@ class TracedDataset(Dataset):
             f'dataset {opt.get("name")!r}: sample {index} ({place}) of {roots} cannot be loaded: '
             f'{type(error).__name__}: {error}. Check the file with `basicsr check -opt FILE --decode all`.'
         )
+
+
+def _unpickle(dataset: bytes) -> TracedDataset:
+    from .mends import mend_functional_tensor
+
+    mend_functional_tensor()
+    return TracedDataset(pickle.loads(dataset))
 
 
 @contextmanager

@@ -4,18 +4,13 @@ Each function names the fault that it covers and how long it is needed. All of t
 1.4.2 and git master (8d56e3a) alike unless they say otherwise. `apply` runs them all.
 """
 
-import os
 import sys
 import types
 from importlib.machinery import ModuleSpec
-from os import path as osp
-from pathlib import Path
 
 import torch
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from .data_order import ScheduledSampler, TracedDataset
-from .errors import UserError
 
 
 def mend_functional_tensor() -> None:
@@ -39,8 +34,8 @@ def mend_functional_tensor() -> None:
 def apply() -> None:
     """Mend BasicSR as it lies in this process. Call it after `mend_functional_tensor`; twice does no harm."""
     mend_options()
-    mend_resume()
-    mend_data_order()
+    mend_checkpoints()
+    mend_data()
     mend_prefetch()
     mend_validation()
     mend_distributed()
@@ -60,67 +55,48 @@ def mend_options() -> None:
     basicsr.train.parse_options = basicsr.test.parse_options = parse_options
 
 
-def mend_resume() -> None:
-    """Resuming needs a GPU, and `--auto_resume` looks below the current directory alone.
+def mend_checkpoints() -> None:
+    """Checkpoints are written in place, failed writes ignored; weights load with code, and with keys missing.
 
-    Fault: load_resume_state in basicsr/train.py. Until: it maps to the CPU and reads opt['path'].
+    Fault: save_network, save_training_state and load_network in basicsr/models/base_model.py, and
+    torch.load of versions before 2.6. Until: upstream writes to a temporary file, stops when it cannot
+    write, and reads weights only.
     """
-    import basicsr.train
+    from basicsr.models.base_model import BaseModel
 
-    basicsr.train.load_resume_state = _load_resume_state
+    from . import model_files
 
-
-def _load_resume_state(opt: dict):
-    from basicsr.utils import check_resume
-
-    if opt['auto_resume']:
-        states = list(Path(opt['path']['training_states']).glob('*.state'))
-        if states:
-            opt['path']['resume_state'] = str(max(states, key=lambda path: int(path.stem)))
-    state_path = opt['path'].get('resume_state')
-    if not state_path:
-        return None
-    if not osp.isfile(state_path):
-        raise UserError(f'path.resume_state: no file {state_path}')
-    state = torch.load(state_path, map_location='cpu', weights_only=True)
-    check_resume(opt, state['iter'])
-    opt['resume_iter'] = state['iter']
-    return state
+    BaseModel.save_network = model_files.save_network
+    BaseModel.save_training_state = model_files.save_training_state
+    BaseModel.load_network = model_files.load_network
+    if not getattr(torch.load, 'mended', False):
+        torch.load = model_files.safe_load(torch.load)
 
 
-def mend_data_order() -> None:
-    """Runs stop before total_iter, the last validation logs a wrong iteration, crops repeat each epoch.
+def mend_data() -> None:
+    """Crops repeat each epoch, errors do not name the sample, each process validates on everything.
 
-    Fault: basicsr/train.py counts epochs with ceil, its loader drops the last batch; workers are
-    reseeded identically (basicsr/data/__init__.py, worker_init_fn). Until: upstream counts and seeds right.
+    Fault: worker_init_fn in basicsr/data/__init__.py reseeds workers identically; build_dataloader there
+    knows no share of a process. Until: upstream seeds by epoch and splits validation.
     """
+    import basicsr.data
     import basicsr.test
     import basicsr.train
-    from basicsr.data import build_dataset
+    from torch.utils.data import DataLoader
 
-    def build_traced_dataset(dataset_opt):
-        return TracedDataset(build_dataset(dataset_opt))
+    from .distributed import share_of_process
 
-    upstream = basicsr.train.create_train_val_dataloader
-    if getattr(upstream, 'mended', False):
-        return
+    def build_dataset(dataset_opt):
+        return TracedDataset(basicsr.data.build_dataset(dataset_opt))
 
-    def create_train_val_dataloader(opt, logger):
-        loader, sampler, val_loaders, _, total_iter = upstream(opt, logger)
-        sampler.schedule(
-            batch_size=loader.batch_size,
-            total_iter=total_iter,
-            first_iter=opt.get('resume_iter', 0),
-            seed=opt['manual_seed'],
-        )
-        # Upstream's loop runs one epoch more than it is told.
-        logger.info(f'{sampler.batches_per_epoch} iterations an epoch; the last epoch is {sampler.last_epoch}.')
-        return loader, sampler, val_loaders, sampler.last_epoch, total_iter
+    def build_dataloader(dataset, dataset_opt, num_gpu=1, dist=False, sampler=None, seed=None):
+        if dataset_opt['phase'] == 'train':
+            return basicsr.data.build_dataloader(dataset, dataset_opt, num_gpu, dist, sampler, seed)
+        return DataLoader(dataset, batch_size=1, sampler=share_of_process(len(dataset)))
 
-    create_train_val_dataloader.mended = True
-    basicsr.train.create_train_val_dataloader = create_train_val_dataloader
     basicsr.train.EnlargedSampler = ScheduledSampler
-    basicsr.train.build_dataset = basicsr.test.build_dataset = build_traced_dataset
+    for module in (basicsr.train, basicsr.test):
+        module.build_dataset, module.build_dataloader = build_dataset, build_dataloader
 
 
 def mend_prefetch() -> None:
@@ -144,51 +120,36 @@ def mend_prefetch() -> None:
 
 
 def mend_validation() -> None:
-    """Validation tells means alone, and hands `better` to metrics that do not know it.
+    """Validation tells means alone, hands `better` to metrics that do not know it, and uses one process of many.
 
-    Fault: nondist_validation in basicsr/models/sr_model.py. Until: upstream writes a figure for each picture.
+    Fault: nondist_validation and dist_validation in basicsr/models/sr_model.py. Until: upstream writes a
+    figure for each picture and spreads the pictures over the processes.
     """
     from basicsr.models.sr_model import SRModel
 
-    from .validation import nondist_validation
+    from .validation import validate
 
-    SRModel.nondist_validation = nondist_validation
+    SRModel.nondist_validation = SRModel.dist_validation = validate
 
 
 def mend_distributed() -> None:
-    """`--launcher pytorch` needs a GPU.
+    """`--launcher pytorch` needs a GPU, and every process writes the copy of the option file.
 
-    Fault: basicsr/utils/dist_util.py (modulo by the number of GPUs, set_device, nccl) and
-    BaseModel.model_to_device (device_ids). Until: both know the CPU.
+    Fault: basicsr/utils/dist_util.py (modulo by the number of GPUs, set_device, nccl),
+    BaseModel.model_to_device (device_ids), copy_opt_file and make_exp_dirs as the pipelines call them.
+    Until: upstream knows the CPU, and lets one process write while the others wait.
     """
+    import basicsr.test
+    import basicsr.train
     from basicsr.models.base_model import BaseModel
     from basicsr.utils import dist_util
 
-    upstream = dist_util.init_dist
-    if getattr(upstream, 'mended', False):
+    from . import distributed
+
+    BaseModel.model_to_device = distributed.model_to_device
+    if getattr(dist_util.init_dist, 'mended', False):
         return
-
-    def init_dist(launcher, **kwargs):
-        if torch.cuda.is_available():
-            upstream(launcher, **kwargs)
-        elif launcher == 'pytorch':
-            if 'RANK' not in os.environ:
-                raise UserError('--launcher pytorch: start the command with torchrun, which sets RANK and WORLD_SIZE')
-            torch.distributed.init_process_group(backend='gloo')
-        else:
-            raise UserError(f'--launcher {launcher} needs GPUs; on CPUs use torchrun and --launcher pytorch')
-
-    init_dist.mended = True
-    dist_util.init_dist = init_dist
-
-    def model_to_device(self, net):
-        net = net.to(self.device)
-        if self.opt['dist']:
-            return DistributedDataParallel(
-                net,
-                device_ids=[torch.cuda.current_device()] if self.device.type == 'cuda' else None,
-                find_unused_parameters=self.opt.get('find_unused_parameters', False),
-            )
-        return DataParallel(net) if self.opt['num_gpu'] > 1 else net
-
-    BaseModel.model_to_device = model_to_device
+    dist_util.init_dist = distributed.init_dist(dist_util.init_dist)
+    basicsr.train.copy_opt_file = distributed.by_one_process(basicsr.train.copy_opt_file)
+    for module in (basicsr.train, basicsr.test):
+        module.make_exp_dirs = distributed.by_one_process(module.make_exp_dirs)

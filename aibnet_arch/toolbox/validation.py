@@ -1,74 +1,109 @@
-"""Validation with a figure for every picture.
+"""Validation with a figure for every picture, spread over the processes of a run.
 
-BasicSR's own validation logs the means alone. This one takes its place in SRModel and everything
-that derives from it: the same means in the same log lines, the same picture files, and under
-``basicsr test`` also a table of the pictures (CSV) and a summary (JSON) beside the log.
+BasicSR's own validation logs the means alone, and one process does it all. This one takes its place in
+SRModel and everything that derives from it: the same means in the same log lines, the same picture
+files, and under ``basicsr test`` also a table of the pictures (CSV) and a summary (JSON) beside the log.
 """
 
+import math
 import time
+from collections.abc import Mapping
+from itertools import zip_longest
 from os import path as osp
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from ..metrics import EvaluationTable, last_outcome
 from ..metrics.aligned import ALIGNED
-from .errors import UserError
+from .errors import StoppedError, UserError
+from .stop_signals import STOP
 
 
-def nondist_validation(self, dataloader, current_iter, tb_logger, save_img) -> None:
+def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> None:
     """Measure a model on a dataset; a method of BasicSR's SRModel, with its arguments.
+
+    Each process measures what its loader gives it, all of them know the result, the first one logs it.
 
     Raises:
         UserError: the dataset is empty, or a picture cannot be written.
+        StoppedError: a signal came; nothing is logged then.
     """
-    from basicsr.metrics import calculate_metric
-    from basicsr.utils import imwrite, tensor2img
-
     dataset_name = dataloader.dataset.opt['name']
     val_options = self.opt['val']
     metrics = val_options.get('metrics') or {}
-    if not len(dataloader):
+    if not len(dataloader.dataset):
         raise UserError(f'dataset {dataset_name!r} has no pictures')
-    table = EvaluationTable(dataset=dataset_name)
+    rows = []
     for sample in tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False)):
-        name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
-        self.feed_data(sample)
-        started = time.perf_counter()
-        self.test()
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - started
-        visuals = self.get_current_visuals()
-        pictures = {'img': tensor2img([visuals['result']])}
-        if 'gt' in visuals:
-            pictures['img2'] = tensor2img([visuals['gt']])
-        del self.lq, self.output  # before the metrics: they need no GPU memory
-        if hasattr(self, 'gt'):
-            del self.gt
-        if save_img:
-            picture_path = _picture_path(self.opt, dataset_name, name, current_iter)
-            try:
-                imwrite(pictures['img'], picture_path)
-            except OSError as error:
-                raise UserError(f'{picture_path} cannot be written: {error}') from error
-        values, note = {}, ''
-        for metric, options in metrics.items():
-            # 'better' is the validation's, not the metric's.
-            values[metric] = float(calculate_metric(pictures, {k: v for k, v in options.items() if k != 'better'}))
-            if options['type'].endswith('_aligned') and last_outcome() != ALIGNED:
-                note = last_outcome()
-        table.add(image=name, metrics=values, seconds=seconds, note=note)
+        if STOP.name is not None:
+            break
+        rows.append(_measure(self, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img))
+    rows, stopped = _gathered(self.opt, rows)
+    if stopped:
+        raise StoppedError(f'stopped while validating on {dataset_name!r}')
+    table = EvaluationTable(dataset=dataset_name)
+    for row in rows:
+        table.add(**row)
     if metrics:
         self._initialize_best_metric_results(dataset_name)
         self.metric_results = table.means()
         for metric, value in self.metric_results.items():
             self._update_best_metric_result(dataset_name, metric, value, current_iter)
         self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
-    if not self.opt['is_train']:
+    if not self.opt['is_train'] and self.opt['rank'] == 0:
         base = Path(self.opt['path']['log']) / dataset_name
         table.write(base.with_name(f'{base.name}.csv'), base.with_name(f'{base.name}.json'))
+
+
+def _measure(self: Any, sample: Mapping, dataset_name: str, current_iter, *, metrics: Mapping, save_img: bool) -> dict:
+    """One picture: the arguments of EvaluationTable.add."""
+    from basicsr.metrics import calculate_metric
+    from basicsr.utils import imwrite, tensor2img
+
+    name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
+    self.feed_data(sample)
+    started = time.perf_counter()
+    self.test()
+    if self.device.type == 'cuda':
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - started
+    visuals = self.get_current_visuals()
+    finite = bool(torch.isfinite(visuals['result']).all())
+    pictures = {'img': tensor2img([torch.nan_to_num(visuals['result'])])}
+    if 'gt' in visuals:
+        pictures['img2'] = tensor2img([visuals['gt']])
+    del self.lq, self.output  # before the metrics: they need no GPU memory
+    if hasattr(self, 'gt'):
+        del self.gt
+    if save_img:
+        picture_path = _picture_path(self.opt, dataset_name, name, current_iter)
+        try:
+            imwrite(pictures['img'], picture_path)
+        except OSError as error:
+            raise UserError(f'{picture_path} cannot be written: {error}') from error
+    values, note = {}, ''
+    for metric, options in metrics.items():
+        # 'better' is the validation's, not the metric's.
+        values[metric] = float(calculate_metric(pictures, {k: v for k, v in options.items() if k != 'better'}))
+        if options['type'].endswith('_aligned') and last_outcome() != ALIGNED:
+            note = last_outcome()
+    if not finite:  # clipped to a picture it would get a figure like any other
+        values, note = dict.fromkeys(values, math.nan), 'the network gave values that are not finite'
+    return {'image': name, 'metrics': values, 'seconds': seconds, 'note': note}
+
+
+def _gathered(opt: Mapping, rows: list[dict]) -> tuple[list[dict], bool]:
+    """The rows of all processes in the dataset's order, and whether one of them was stopped."""
+    if not opt['dist']:
+        return rows, STOP.name is not None
+    shares: list = [None] * opt['world_size']
+    torch.distributed.all_gather_object(shares, (rows, STOP.name is not None))
+    # Process r has the pictures r, r + N, r + 2 N and so on.
+    turns = zip_longest(*(share for share, _ in shares))
+    return [row for turn in turns for row in turn if row is not None], any(stopped for _, stopped in shares)
 
 
 def _picture_path(opt: dict, dataset_name: str, name: str, current_iter) -> str:

@@ -46,6 +46,27 @@ PUBLISHED = {
 }
 
 
+def read_plain(path: Union[str, Path]) -> object:
+    """Read a file that ``torch.save`` wrote: tensors and plain containers, on the CPU; nothing in it is executed.
+
+    Raises:
+        CheckpointError: the file does not exist, is damaged, or holds anything else.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f'no file {path}')
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own message suggests to switch the protection off; ours must not.
+        raise CheckpointError(
+            f'{path} is refused: it holds more than tensors and plain containers, or it is damaged. '
+            'Nothing in it was executed. Take the file from where it was made again.'
+        ) from error
+    except Exception as error:  # whatever a damaged file makes torch's reader stumble over
+        raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}). It may be truncated.') from error
+
+
 def read_state_dict(path: Union[str, Path], *, param_key: str = 'params') -> dict[str, Tensor]:
     """Read the tensors of a checkpoint.
 
@@ -55,22 +76,9 @@ def read_state_dict(path: Union[str, Path], *, param_key: str = 'params') -> dic
         param_key: which entry to take.
 
     Raises:
-        CheckpointError: the file does not exist, is damaged, holds anything but tensors and plain
-            containers, or has no such entry.
+        CheckpointError: see :func:`read_plain`; also if there is no such entry.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f'no file {path}')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch's own message suggests to switch the protection off; ours must not.
-        raise CheckpointError(
-            f'{path} is refused: it holds more than tensors and plain containers, or it is damaged. '
-            'Nothing in it was executed. Take the file from its authors again.'
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}). It may be truncated.') from error
+    content = read_plain(path)
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a state dict')
     if not all(isinstance(value, Tensor) for value in content.values()):

@@ -1,0 +1,255 @@
+"""Checkpoints that are whole or not there at all.
+
+The checkpoint of iteration N is ``models/net_*_N.pth``, ``training_states/N.state`` and its record,
+``training_states/N.json``, which holds the checksums of the others and is written last. Each file is
+written beside its place, flushed to the disk, read back, and renamed: a run that is killed at any
+moment leaves whole files behind, and a checkpoint without a part of it is not taken.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Optional
+
+import torch
+
+from ..modeling.encoders.checkpoint import CheckpointError, read_plain
+from .errors import RunError
+
+_PART = '.part'
+
+
+class CheckpointFolder:
+    """The checkpoints of one experiment.
+
+    Args:
+        models: folder of the networks.
+        states: folder of the training states and the records.
+    """
+
+    def __init__(self, *, models: Path, states: Path) -> None:
+        self.models = models
+        self.states = states
+        self._checksums: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, opt: Mapping[str, Any]) -> 'CheckpointFolder':
+        """The folder that BasicSR's options name."""
+        return cls(models=Path(opt['path']['models']), states=Path(opt['path']['training_states']))
+
+    # Writing
+
+    def save_network(self, name: str, content: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
+        """Write ``models/<name>``.
+
+        Args:
+            name: e.g. 'net_g_5000.pth'.
+            content: parameter key ('params', 'params_ema') to state dict.
+
+        Raises:
+            RunError: a weight is not finite, or the file cannot be written; what was there stays.
+        """
+        for key, state in content.items():
+            broken = [entry for entry, value in state.items() if not _finite(value)]
+            if broken:
+                raise RunError(
+                    f'{name} is not written: {len(broken)} entries of {key} are not finite, e.g. {broken[0]}. '
+                    'The newest checkpoint before it is whole.'
+                )
+        self._checksums[name] = _write(self.models / name, lambda file: torch.save(content, file))
+
+    def save_state(self, iteration: int, state: Mapping[str, Any], *, best_metrics: Optional[Mapping] = None) -> None:
+        """Write the training state, and with it the record that makes the checkpoint of the iteration complete.
+
+        Args:
+            iteration: N.
+            state: what BasicSR's resume_training takes, plain containers and tensors.
+            best_metrics: best values of the validations before this iteration's own.
+        """
+        name = f'{iteration}.state'
+        self._checksums[name] = _write(self.states / name, lambda file: torch.save(state, file))
+        ending = f'_{iteration}.pth'
+        files = {key: value for key, value in self._checksums.items() if key == name or key.endswith(ending)}
+        self._write_record({'iteration': iteration, 'sha256': files, 'best_metrics': best_metrics, 'validated': False})
+        self._checksums = {}
+        for leftover in (*self.models.glob(f'*{_PART}'), *self.states.glob(f'*{_PART}')):
+            leftover.unlink()
+
+    def note_validation(self, iteration: int, best_metrics: Optional[Mapping]) -> None:
+        """Record that the validation of this iteration is done; nothing if it has no checkpoint."""
+        record = self.record(iteration)
+        if record:
+            self._write_record({**record, 'best_metrics': best_metrics, 'validated': True})
+
+    def _write_record(self, record: Mapping[str, Any]) -> None:
+        text = json.dumps(record, indent=1).encode()
+        _write(self._record_path(record['iteration']), lambda file: file.write(text))
+
+    def _record_path(self, iteration: int) -> Path:
+        return self.states / f'{iteration}.json'
+
+    # Reading
+
+    def iterations(self) -> list[int]:
+        """Iterations that have a training state, whole or not, newest first."""
+        return sorted((int(path.stem) for path in self.states.glob('*.state') if path.stem.isdigit()), reverse=True)
+
+    def networks(self, iteration: int) -> list[Path]:
+        """The networks that were saved at an iteration."""
+        return sorted(self.models.glob(f'net_*_{iteration}.pth'))
+
+    def record(self, iteration: int) -> dict[str, Any]:
+        """The record of a checkpoint; empty if it has none (BasicSR by itself writes none).
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        path = self._record_path(iteration)
+        if not path.is_file():
+            return {}
+        try:
+            record = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise CheckpointError(f'{path.name} is damaged') from error
+        if not isinstance(record, dict) or not isinstance(record.get('sha256'), dict):
+            raise CheckpointError(f'{path.name} is damaged')
+        return record
+
+    def read(self, iteration: int) -> dict[str, Any]:
+        """The training state of a checkpoint, after all its files have been verified.
+
+        Raises:
+            CheckpointError: it is not whole; the message says what is wrong.
+        """
+        state_path = self.states / f'{iteration}.state'
+        checksums = self.record(iteration).get('sha256')
+        if checksums is None:
+            self._verify_without_record(state_path, iteration)
+        for name, checksum in (checksums or {}).items():
+            path = (self.states if name.endswith('.state') else self.models) / name
+            if not path.is_file():
+                raise CheckpointError(f'{name} is missing')
+            if _checksum(path) != checksum:
+                raise CheckpointError(f'{name} ({path.stat().st_size} bytes) differs from what was saved: damaged')
+        state = read_plain(state_path)
+        if not isinstance(state, Mapping) or state.get('iter') != iteration:
+            raise CheckpointError(f'{state_path.name} is no training state of iteration {iteration}')
+        return dict(state)
+
+    def _verify_without_record(self, state_path: Path, iteration: int) -> None:
+        """By the checksums inside the files: torch's format is a zip archive."""
+        networks = self.networks(iteration)
+        if not networks:
+            raise CheckpointError(f'net_*_{iteration}.pth is missing')
+        for path in (state_path, *networks):
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    damaged = archive.testzip()
+            except (zipfile.BadZipFile, OSError, ValueError) as error:
+                raise CheckpointError(f'{path.name} ({path.stat().st_size} bytes) is damaged: {error}') from error
+            if damaged:
+                raise CheckpointError(f'{path.name} is damaged in {damaged}')
+
+    def newest_whole(self) -> tuple[Optional[dict[str, Any]], list[str]]:
+        """The newest training state whose checkpoint is whole, or None, and a line for each newer one that is not."""
+        skipped = []
+        for iteration in self.iterations():
+            try:
+                return self.read(iteration), skipped
+            except CheckpointError as error:
+                skipped.append(f'iteration {iteration}: {error}')
+        return None, skipped
+
+    # Keeping few
+
+    def prune(self, *, keep: int, best: Collection[int]) -> list[int]:
+        """Delete all checkpoints but the newest `keep` and those of the iterations in `best`.
+
+        Returns:
+            The iterations whose checkpoints are gone.
+        """
+        gone = [iteration for iteration in self.iterations()[max(keep, 1) :] if iteration not in best]
+        for iteration in gone:
+            # The state first: without it nothing takes the rest for a checkpoint.
+            paths = (self.states / f'{iteration}.state', *self.networks(iteration), self._record_path(iteration))
+            for path in paths:
+                path.unlink(missing_ok=True)
+        return gone
+
+
+def best_iterations(best_metrics: Optional[Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> set[int]:
+    """Iterations that hold the best value of a metric on a dataset, from BasicSR's best_metric_results."""
+    datasets: Iterable = (best_metrics or {}).values()
+    return {entry['iter'] for metrics in datasets for entry in metrics.values()}
+
+
+def _write(path: Path, write: Callable[[BinaryIO], object]) -> str:
+    """Write a file so that it is there whole or not at all; return its SHA-256.
+
+    Raises:
+        RunError: it cannot be written; what stood in its place is untouched.
+    """
+    part = path.with_name(path.name + _PART)
+    try:
+        with part.open('wb') as file:
+            hashing = _HashingFile(file)
+            write(hashing)
+            file.flush()
+            os.fsync(file.fileno())
+        if _checksum(part) != hashing.hexdigest():
+            raise OSError('what was read back differs from what was written')
+        part.replace(path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch turns a failed write into RuntimeError
+        part.unlink(missing_ok=True)
+        raise RunError(
+            f'{path} cannot be written: {_reason(error)}. Nothing of it is left; checkpoints written before are '
+            'whole. Make room on the disk, then go on with --auto_resume.'
+        ) from error
+    return hashing.hexdigest()
+
+
+def _reason(error: BaseException) -> str:
+    """The operating system's words, where torch has covered them with its own."""
+    cause = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return str(cause or error)
+
+
+class _HashingFile:
+    """A binary file that can be written only, from start to end, and knows the SHA-256 of what went through."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.hexdigest = self._hash.hexdigest
+        self.flush = file.flush
+
+    def write(self, data: Any) -> int:
+        self._hash.update(data)
+        return self._file.write(data)
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is on the disk once its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _finite(value: Any) -> bool:
+    return not (isinstance(value, torch.Tensor) and value.is_floating_point()) or bool(torch.isfinite(value).all())

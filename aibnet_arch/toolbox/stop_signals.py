@@ -1,0 +1,58 @@
+"""SIGTERM and Ctrl-C as a request that training looks at when it can stop without losing anything."""
+
+import signal
+from types import FrameType
+from typing import Optional
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Set by the first signal. A second Ctrl-C ends the process at once, as it would without this."""
+
+    def __init__(self) -> None:
+        self._name: Optional[str] = None
+        self._former: dict[int, object] = {}
+
+    @property
+    def name(self) -> Optional[str]:
+        """Name of the signal that came, or None."""
+        return self._name
+
+    def listen(self) -> None:
+        """Take the signals from now on; only the main thread of a process can."""
+        for number in SIGNALS:
+            self._former[number] = signal.signal(number, self._note)
+
+    def close(self) -> None:
+        """Forget, and give the signals back to who had them."""
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former = {}
+        self._name = None
+
+    def _note(self, number: int, frame: Optional[FrameType]) -> None:
+        if self._name is None:
+            self._name = signal.Signals(number).name
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+
+STOP = StopRequest()
+
+
+class IgnoringWorkerInit:
+    """A worker_init_fn for data loaders after which the worker ignores the signals.
+
+    Ctrl-C in a terminal and the cancelling of a cluster's job reach the workers, too; if they died, the
+    iteration that is to be finished could not be. They end with the process that they work for.
+    """
+
+    def __init__(self, then) -> None:
+        self._then = then
+
+    def __call__(self, worker: int) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        if self._then is not None:
+            self._then(worker)
