@@ -9,9 +9,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from aibnet_arch.toolbox.command import prepare
 from aibnet_arch.toolbox.data_order import ScheduledSampler, TracedDataset, seeded
 from aibnet_arch.toolbox.errors import UserError
 from aibnet_arch.toolbox.prefetch import prefetched
+
+from .training import make_dataset, options
 
 
 class Numbers(Dataset):
@@ -102,6 +105,18 @@ def test_an_error_names_dataset_sample_and_key(workers):
     loader = DataLoader(dataset, batch_size=2, num_workers=workers)
     with pytest.raises(UserError, match=r"'numbers': sample 2 \(lq_path 'key2', gt_path 'key2'\) of lq.lmdb, gt.lmdb"):
         list(loader)
+
+
+def test_workers_that_are_spawned_import_what_they_need(tmp_path, monkeypatch):
+    """They start from nothing, and a plain `import basicsr` fails there with new versions of torchvision."""
+    prepare()
+    from basicsr.data import build_dataset
+
+    make_dataset(tmp_path, train=2, val=1)
+    monkeypatch.chdir(tmp_path)
+    opt = {**options()['datasets']['val'], 'dataroot_lq': 'data/val/lq.lmdb', 'phase': 'val', 'scale': 1}
+    loader = DataLoader(TracedDataset(build_dataset(opt)), num_workers=1, multiprocessing_context='spawn')
+    assert [sample['lq_path'] for sample in loader] == [['p0']]
 
 
 def test_prefetching_keeps_order_and_hands_errors_over():
