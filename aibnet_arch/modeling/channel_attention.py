@@ -1,7 +1,7 @@
 """Attention between channels: the C x C logits that SFEM (Eq. 2) and HFSBlock (Eq. 5) share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Optional
 
 import torch
@@ -13,7 +13,8 @@ class ChannelLogits(nn.Module):
 
     With `normalize`, the rows of Q and K are L2-normalised along the positions (as in Restormer and
     DRSformer), so that the logits do not grow with the size of the image. The product is divided by
-    the norms instead of normalising Q and K themselves: the same value without two large copies.
+    the norms instead of normalising Q and K themselves: the same value without two large copies. All that
+    is needed of Q and K are sums over the positions, which may also be gathered part by part.
 
     Args:
         heads: number of attention heads.
@@ -28,13 +29,60 @@ class ChannelLogits(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         """(B, heads, C, L), (B, heads, C, L) -> (B, heads, C, C)."""
-        logits = query @ key.transpose(-2, -1)
+        return self.from_sums(*self.sums(query, key))
+
+    @staticmethod
+    def sums(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Q T(K), (B, heads, C, C), and the squared norms of the rows of Q and K, (B, heads, C) each."""
+        return _product(query, key), _squared_norm(query), _squared_norm(key)
+
+    def from_sums(self, product: Tensor, query_square: Tensor, key_square: Tensor) -> Tensor:
+        """The logits from :meth:`sums`."""
         if self.normalize:
-            # 1e-12 is torch.nn.functional.normalize's guard against an all-zero row.
-            query_norm = torch.linalg.vector_norm(query, dim=-1).clamp_min(1e-12)
-            key_norm = torch.linalg.vector_norm(key, dim=-1).clamp_min(1e-12)
-            logits = logits / (query_norm[..., :, None] * key_norm[..., None, :])
-        return logits / self.beta
+            # The square of torch.nn.functional.normalize's guard against an all-zero row.
+            norms = query_square.clamp_min(1e-24)[..., :, None] * key_square.clamp_min(1e-24)[..., None, :]
+            product = product * norms.rsqrt()
+        return product / self.beta
+
+
+def _product(query: Tensor, key: Tensor) -> Tensor:
+    if query.dtype != torch.float16:
+        return query @ key.transpose(-2, -1)
+    # The sum over all positions may leave the range of half precision.
+    return 2**16 * ((query / 2**8) @ (key / 2**8).transpose(-2, -1)).float()
+
+
+def _squared_norm(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32)).square().sum(dim=-1)
+
+
+def attention_parts(context: Tensor, *, count: int, heads: int) -> tuple[Tensor, ...]:
+    """Queries, keys and values side by side: (B, count C, H, W) -> `count` views of (B, heads, C/heads, H W)."""
+    return context.flatten(2).unflatten(1, (count, heads, -1)).unbind(1)
+
+
+def as_map(part: Tensor, size: Sequence[int]) -> Tensor:
+    """Back from one of :func:`attention_parts`: (B, heads, C/heads, H W) -> (B, C, H, W)."""
+    return part.flatten(1, 2).unflatten(2, tuple(size))
+
+
+def as_matrix(attention: Tensor, weight: Optional[Tensor] = None) -> Tensor:
+    """The maps of all heads, and the 1x1 convolution after them, as one matrix over all channels.
+
+    Args:
+        attention: (B, heads, C/heads, C/heads).
+        weight: of the convolution, (C', C, 1, 1).
+
+    Returns:
+        (B, C', C); (B, C, C) without `weight`.
+    """
+    heads, length = attention.shape[1:3]
+    if weight is None:
+        if heads == 1:
+            return attention[:, 0]
+        weight = torch.eye(heads * length, dtype=attention.dtype, device=attention.device)
+    by_head = weight.flatten(1).unflatten(1, (heads, length)).transpose(0, 1)
+    return (by_head @ attention).transpose(1, 2).flatten(2)
 
 
 def over_windows(attend: Callable[[Tensor], Tensor], context: Tensor, window: Optional[int]) -> Tensor:

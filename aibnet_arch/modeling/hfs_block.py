@@ -3,11 +3,13 @@
 from typing import Optional
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
-from .channel_attention import ChannelLogits, head_channels, over_windows
+from .channel_attention import ChannelLogits, as_map, as_matrix, attention_parts, head_channels, over_windows
+from .channel_mix import mix_channels
 from .decoupler import Decoupler
+from .layers import is_local
+from .strips import Crop, Maps, over_strips
 
 
 class MaskedAttention(nn.Module):
@@ -87,12 +89,19 @@ class HFSBlock(nn.Module):
 
     def selected(self, x: Tensor) -> Tensor:
         """What the block adds to its input, (B, C, H, W)."""
-        return over_windows(self._attend, self.depthwise(self.expand(self.decoupler(x))), self.window)
+        if is_local(x, self.window):
+            return over_windows(self._attend, self.depthwise(self.expand(self.decoupler(x))), self.window)
+        filters = self.decoupler.high_pass(x)
+
+        def gather(x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+            context = crop(self.depthwise(self.expand(self.decoupler.apply_filters(x, filters))))
+            query, key, value = attention_parts(context, count=3, heads=self.heads)
+            return (as_map(value, context.shape[2:]),), self.logits.sums(query, key)
+
+        (value,), sums = over_strips(gather, [x], halo=2, channels=3 * x.shape[1])
+        return mix_channels(value, as_matrix(self.attention(self.logits.from_sums(*sums))))
 
     def _attend(self, context: Tensor) -> Tensor:
         """(B, 3C, H, W) -> (B, C, H, W)."""
-        query, key, value = (
-            rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in context.chunk(3, dim=1)
-        )
-        chosen = self.attention(self.logits(query, key)) @ value
-        return rearrange(chosen, 'b n c (h w) -> b (n c) h w', h=context.shape[2])
+        query, key, value = attention_parts(context, count=3, heads=self.heads)
+        return as_map(self.attention(self.logits(query, key)) @ value, context.shape[2:])

@@ -1,12 +1,15 @@
 """SFEM, the spatial feature enhancement module: Eq. (2) and (3), Figure 2 (e)."""
 
+from collections.abc import Sequence
 from typing import Optional
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
-from .channel_attention import ChannelLogits, head_channels, over_windows
+from .channel_attention import ChannelLogits, as_map, as_matrix, attention_parts, head_channels, over_windows
+from .channel_mix import project
+from .layers import is_local
+from .strips import Crop, whole
 
 
 class DifferenceWeight(nn.Module):
@@ -65,18 +68,35 @@ class SFEM(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.project(over_windows(self._attend, self.depthwise(self.expand(x)), self.window))
+        if is_local(x, self.window):
+            context = self.depthwise(self.expand(x))
+            return self.project(over_windows(self._attend, context, self.window))
+        value, sums = self.gather(x)
+        return project(value, self.matrix(sums))
 
     def _attend(self, context: Tensor) -> Tensor:
         """(B, 5C, H, W) -> (B, C, H, W)."""
-        query1, key1, query2, key2, value = (
-            rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in context.chunk(5, dim=1)
-        )
-        enhanced = self.attention(query1, key1, query2, key2) @ value
-        return rearrange(enhanced, 'b n c (h w) -> b (n c) h w', h=context.shape[2])
+        *queries_and_keys, value = attention_parts(context, count=5, heads=self.heads)
+        return as_map(self.attention(*queries_and_keys) @ value, context.shape[2:])
 
     def attention(self, query1: Tensor, key1: Tensor, query2: Tensor, key2: Tensor) -> Tensor:
         """att1 - alpha att2: four (B, heads, C, L) -> (B, heads, C, C)."""
-        first = self.logits(query1, key1).softmax(dim=-1)
-        second = self.logits(query2, key2).softmax(dim=-1)
+        return self._difference(*self.logits.sums(query1, key1), *self.logits.sums(query2, key2))
+
+    def _difference(self, *sums: Tensor) -> Tensor:
+        first = self.logits.from_sums(*sums[:3]).softmax(dim=-1)
+        second = self.logits.from_sums(*sums[3:]).softmax(dim=-1)
         return first - self.alpha() * second
+
+    # The same in two steps: what an image or a strip of it contributes, and what follows from the whole of it.
+
+    def gather(self, x: Tensor, crop: Crop = whole) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The value V of Eq. (2), (B, C, H, W), and the sums over the positions that its attention maps need."""
+        context = crop(self.depthwise(self.expand(x)))
+        query1, key1, query2, key2, value = attention_parts(context, count=5, heads=self.heads)
+        sums = (*self.logits.sums(query1, key1), *self.logits.sums(query2, key2))
+        return as_map(value, context.shape[2:]), sums
+
+    def matrix(self, sums: Sequence[Tensor]) -> Tensor:
+        """Attention and the last 1x1 convolution, (B, C, C): its product with V is the output."""
+        return as_matrix(self._difference(*sums), self.project.weight)
