@@ -1,11 +1,13 @@
 """Attention between channels: the C x C logits that SFEM (Eq. 2) and HFSBlock (Eq. 5) share."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Optional
 
 import torch
 from torch import Tensor, nn
+
+from .position_sums import PositionSums
 
 
 class ChannelLogits(nn.Module):
@@ -29,41 +31,20 @@ class ChannelLogits(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         """(B, heads, C, L), (B, heads, C, L) -> (B, heads, C, C)."""
-        return self.from_sums(*self.sums(query, key))
+        pairs = torch.cat((query, key), dim=1).flatten(1, 2)[:, :, None]
+        return self.from_sums(*self.sums(pairs))[:, 0]
 
-    @staticmethod
-    def sums(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Q T(K), (B, heads, C, C), and the squared norms of the rows of Q and K, (B, heads, C) each."""
-        return _product(query, key), _squared_norm(query), _squared_norm(key)
+    def sums(self, pairs: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
+        """Products and squared norms of `count` pairs of Q and K: see :class:`PositionSums`."""
+        return PositionSums.apply(pairs, count, len(self.beta))
 
-    def from_sums(self, product: Tensor, query_square: Tensor, key_square: Tensor) -> Tensor:
-        """The logits from :meth:`sums`."""
+    def from_sums(self, products: Tensor, squares: Tensor) -> Tensor:
+        """The logits from :meth:`sums`, (B, count, heads, C, C)."""
         if self.normalize:
             # The square of torch.nn.functional.normalize's guard against an all-zero row.
-            norms = query_square.clamp_min(1e-24)[..., :, None] * key_square.clamp_min(1e-24)[..., None, :]
-            product = product * norms.rsqrt()
-        return product / self.beta
-
-
-def _product(query: Tensor, key: Tensor) -> Tensor:
-    if query.dtype != torch.float16:
-        return query @ key.transpose(-2, -1)
-    # The sum over all positions may leave the range of half precision.
-    return 2**16 * ((query / 2**8) @ (key / 2**8).transpose(-2, -1)).float()
-
-
-def _squared_norm(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32)).square().sum(dim=-1)
-
-
-def attention_parts(context: Tensor, *, count: int, heads: int) -> tuple[Tensor, ...]:
-    """Queries, keys and values side by side: (B, count C, H, W) -> `count` views of (B, heads, C/heads, H W)."""
-    return context.flatten(2).unflatten(1, (count, heads, -1)).unbind(1)
-
-
-def as_map(part: Tensor, size: Sequence[int]) -> Tensor:
-    """Back from one of :func:`attention_parts`: (B, heads, C/heads, H W) -> (B, C, H, W)."""
-    return part.flatten(1, 2).unflatten(2, tuple(size))
+            query, key = squares.clamp_min(1e-24).rsqrt().unbind(2)
+            products = products * (query[..., :, None] * key[..., None, :])
+        return products / self.beta
 
 
 def as_matrix(attention: Tensor, weight: Optional[Tensor] = None) -> Tensor:

@@ -56,14 +56,14 @@ class Decoupler(nn.Module):
         padded = F.pad(x, (1, 1, 1, 1), mode='reflect')
         if filters.shape[-1] > 1:
             return self._filtered_locally(padded, filters)
-        # One depthwise convolution over batch and channels at once: no unfolded nine-fold copy.
+        # One depthwise convolution over the channels of all images, side by side: no unfolded nine-fold copy.
         weight = filters.repeat_interleave(channels // self.groups, dim=1)
         filtered = F.conv2d(
-            padded.reshape(1, batch * channels, height + 2, width + 2),
+            padded.permute(2, 3, 0, 1).reshape(1, height + 2, width + 2, batch * channels).permute(0, 3, 1, 2),
             weight.reshape(batch * channels, 1, self.KERNEL, self.KERNEL),
             groups=batch * channels,
         )
-        return channels_last(filtered.reshape(batch, channels, height, width))
+        return channels_last(filtered.unflatten(1, (batch, channels))[0])
 
     def _filtered_locally(self, padded: Tensor, filters: Tensor) -> Tensor:
         """Each position with its own filter: (B, C, H+2, W+2), (B, groups, 9, H, W) -> (B, C, H, W)."""

@@ -1,6 +1,7 @@
 """SFDHBlock, the spatial feature differential handling block: Eq. (1), Figure 2 (d)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .channel_mix import project
@@ -26,7 +27,7 @@ class SCA(nn.Module):
         x = self.features(x)
         return self.project(x * self.weigh(self.pool(x)))
 
-    # The same in two steps: what an image or a strip of it contributes, and what follows from the whole of it.
+    # In two steps: what an image or a strip of it contributes, and what follows from the whole of it.
 
     def gather(self, x: Tensor, crop: Crop = whole) -> tuple[Tensor, Tensor]:
         """The gated features, (B, C, H, W), and their sum over all positions, (B, C, 1, 1)."""
@@ -38,7 +39,8 @@ class SCA(nn.Module):
 
         The convolution's bias comes in addition.
         """
-        return self.project.weight[:, :, 0, 0] * self.weigh(mean).flatten(1)[:, None, :]
+        weighed = F.linear(mean.flatten(1), self.weigh.weight.flatten(1), self.weigh.bias)
+        return self.project.weight[:, :, 0, 0] * weighed[:, None, :]
 
 
 class SFDHBlock(nn.Module):
@@ -71,7 +73,7 @@ class SFDHBlock(nn.Module):
             return out
         (gated, value), (total, *sums) = over_strips(self._gather, [x], halo=1, channels=5 * channels)
         sca = self.sca.matrix(total / x[0, 0].numel())
-        sfem = self.sfem_weight[:, :, 0] * self.sfem.matrix(sums)
+        sfem = self.sfem_weight[:, :, 0] * self.sfem.matrix(*sums)
 
         def finish(x: Tensor, gated: Tensor, value: Tensor, crop: Crop) -> tuple[Maps, Maps]:
             middle = x + project(gated, sca, self.sca.project.bias) + project(value, sfem)

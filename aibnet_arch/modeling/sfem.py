@@ -1,15 +1,14 @@
 """SFEM, the spatial feature enhancement module: Eq. (2) and (3), Figure 2 (e)."""
 
-from collections.abc import Sequence
 from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
-from .channel_attention import ChannelLogits, as_map, as_matrix, attention_parts, head_channels, over_windows
-from .channel_mix import project
+from .channel_attention import ChannelLogits, as_matrix, head_channels, over_windows
+from .channel_mix import mix_channels, project
 from .layers import is_local
-from .strips import Crop, whole
+from .strips import Crop, Maps, whole
 
 
 class DifferenceWeight(nn.Module):
@@ -72,31 +71,33 @@ class SFEM(nn.Module):
             context = self.depthwise(self.expand(x))
             return self.project(over_windows(self._attend, context, self.window))
         value, sums = self.gather(x)
-        return project(value, self.matrix(sums))
+        return project(value, self.matrix(*sums))
 
     def _attend(self, context: Tensor) -> Tensor:
         """(B, 5C, H, W) -> (B, C, H, W)."""
-        *queries_and_keys, value = attention_parts(context, count=5, heads=self.heads)
-        return as_map(self.attention(*queries_and_keys) @ value, context.shape[2:])
+        value, sums = self._split(context)
+        return mix_channels(value, as_matrix(self._difference(*sums)))
 
     def attention(self, query1: Tensor, key1: Tensor, query2: Tensor, key2: Tensor) -> Tensor:
         """att1 - alpha att2: four (B, heads, C, L) -> (B, heads, C, C)."""
-        return self._difference(*self.logits.sums(query1, key1), *self.logits.sums(query2, key2))
+        pairs = torch.cat((query1, key1, query2, key2), dim=1).flatten(1, 2)[:, :, None]
+        return self._difference(*self.logits.sums(pairs, 2))
 
     def _difference(self, *sums: Tensor) -> Tensor:
-        first = self.logits.from_sums(*sums[:3]).softmax(dim=-1)
-        second = self.logits.from_sums(*sums[3:]).softmax(dim=-1)
+        first, second = self.logits.from_sums(*sums).softmax(dim=-1).unbind(1)
         return first - self.alpha() * second
 
-    # The same in two steps: what an image or a strip of it contributes, and what follows from the whole of it.
+    # In two steps: what an image or a strip of it contributes, and what follows from the whole of it.
 
-    def gather(self, x: Tensor, crop: Crop = whole) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def gather(self, x: Tensor, crop: Crop = whole) -> tuple[Tensor, Maps]:
         """The value V of Eq. (2), (B, C, H, W), and the sums over the positions that its attention maps need."""
-        context = crop(self.depthwise(self.expand(x)))
-        query1, key1, query2, key2, value = attention_parts(context, count=5, heads=self.heads)
-        sums = (*self.logits.sums(query1, key1), *self.logits.sums(query2, key2))
-        return as_map(value, context.shape[2:]), sums
+        return self._split(crop(self.depthwise(self.expand(x))))
 
-    def matrix(self, sums: Sequence[Tensor]) -> Tensor:
+    def matrix(self, *sums: Tensor) -> Tensor:
         """Attention and the last 1x1 convolution, (B, C, C): its product with V is the output."""
         return as_matrix(self._difference(*sums), self.project.weight)
+
+    def _split(self, context: Tensor) -> tuple[Tensor, Maps]:
+        channels = context.shape[1] // 5
+        pairs, value = context.split((4 * channels, channels), dim=1)
+        return value, self.logits.sums(pairs, 2)

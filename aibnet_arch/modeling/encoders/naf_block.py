@@ -39,7 +39,8 @@ class NAFBlock(nn.Module):
             gated = gated * self.sca(gated)
             weight = weight.expand(len(x), -1, -1)
         else:
-            weight = weight * weigh(total / x[0, 0].numel()).flatten(1)[:, None, :]
+            mean = total.flatten(1) / x[0, 0].numel()
+            weight = weight * F.linear(mean, weigh.weight.flatten(1), weigh.bias)[:, None, :]
 
         def finish(x: Tensor, gated: Tensor, crop: Crop) -> tuple[Maps, Maps]:
             x = x + project(gated, weight, self.conv3.bias * self.beta.flatten())
