@@ -7,13 +7,16 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from .position_sums import PositionSums
+
 
 class ChannelLogits(nn.Module):
     """Q T(K) / beta for every head, beta learned and starting at sqrt(C) (Section 3.2.1).
 
     With `normalize`, the rows of Q and K are L2-normalised along the positions (as in Restormer and
     DRSformer), so that the logits do not grow with the size of the image. The product is divided by
-    the norms instead of normalising Q and K themselves: the same value without two large copies.
+    the norms instead of normalising Q and K themselves: the same value without two large copies. All that
+    is needed of Q and K are sums over the positions, which may also be gathered part by part.
 
     Args:
         heads: number of attention heads.
@@ -28,13 +31,39 @@ class ChannelLogits(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         """(B, heads, C, L), (B, heads, C, L) -> (B, heads, C, C)."""
-        logits = query @ key.transpose(-2, -1)
+        pairs = torch.cat((query, key), dim=1).flatten(1, 2)[:, :, None]
+        return self.from_sums(*self.sums(pairs))[:, 0]
+
+    def sums(self, pairs: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
+        """Products and squared norms of `count` pairs of Q and K: see :class:`PositionSums`."""
+        return PositionSums.apply(pairs, count, len(self.beta))
+
+    def from_sums(self, products: Tensor, squares: Tensor) -> Tensor:
+        """The logits from :meth:`sums`, (B, count, heads, C, C)."""
         if self.normalize:
-            # 1e-12 is torch.nn.functional.normalize's guard against an all-zero row.
-            query_norm = torch.linalg.vector_norm(query, dim=-1).clamp_min(1e-12)
-            key_norm = torch.linalg.vector_norm(key, dim=-1).clamp_min(1e-12)
-            logits = logits / (query_norm[..., :, None] * key_norm[..., None, :])
-        return logits / self.beta
+            # The square of torch.nn.functional.normalize's guard against an all-zero row.
+            query, key = squares.clamp_min(1e-24).rsqrt().unbind(2)
+            products = products * (query[..., :, None] * key[..., None, :])
+        return products / self.beta
+
+
+def as_matrix(attention: Tensor, weight: Optional[Tensor] = None) -> Tensor:
+    """The maps of all heads, and the 1x1 convolution after them, as one matrix over all channels.
+
+    Args:
+        attention: (B, heads, C/heads, C/heads).
+        weight: of the convolution, (C', C, 1, 1).
+
+    Returns:
+        (B, C', C); (B, C, C) without `weight`.
+    """
+    heads, length = attention.shape[1:3]
+    if weight is None:
+        if heads == 1:
+            return attention[:, 0]
+        weight = torch.eye(heads * length, dtype=attention.dtype, device=attention.device)
+    by_head = weight.flatten(1).unflatten(1, (heads, length)).transpose(0, 1)
+    return (by_head @ attention).transpose(1, 2).flatten(2)
 
 
 def over_windows(attend: Callable[[Tensor], Tensor], context: Tensor, window: Optional[int]) -> Tensor:

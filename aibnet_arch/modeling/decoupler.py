@@ -7,6 +7,7 @@ predicted from the globally pooled features.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .channel_mix import channels_last
 from .layers import GlobalPool
 
 
@@ -37,23 +38,32 @@ class Decoupler(nn.Module):
         self.norm = nn.BatchNorm2d(taps)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x - self.low_pass(x)
+        return self.apply_filters(x, self.high_pass(x))
 
     def low_pass(self, x: Tensor) -> Tensor:
         """The low-frequency part, (B, C, H, W)."""
+        return self.apply_filters(x, self.filters(x))
+
+    def high_pass(self, x: Tensor) -> Tensor:
+        """Taps of the filters whose result is the features minus their low-pass; shaped as :meth:`filters`."""
+        identity = x.new_zeros(self.KERNEL**2, 1, 1)
+        identity[self.KERNEL**2 // 2] = 1
+        return identity - self.filters(x)
+
+    def apply_filters(self, x: Tensor, filters: Tensor) -> Tensor:
+        """Filter the features: (B, C, H, W), (B, groups, 9, 1, 1) or (B, groups, 9, H, W) -> (B, C, H, W)."""
         batch, channels, height, width = x.shape
-        filters = self.filters(x)
         padded = F.pad(x, (1, 1, 1, 1), mode='reflect')
         if filters.shape[-1] > 1:
             return self._filtered_locally(padded, filters)
-        # One depthwise convolution over batch and channels at once: no unfolded nine-fold copy.
+        # One depthwise convolution over the channels of all images, side by side: no unfolded nine-fold copy.
         weight = filters.repeat_interleave(channels // self.groups, dim=1)
-        low = F.conv2d(
-            padded.reshape(1, batch * channels, height + 2, width + 2),
+        filtered = F.conv2d(
+            padded.permute(2, 3, 0, 1).reshape(1, height + 2, width + 2, batch * channels).permute(0, 3, 1, 2),
             weight.reshape(batch * channels, 1, self.KERNEL, self.KERNEL),
             groups=batch * channels,
         )
-        return low.reshape(batch, channels, height, width)
+        return channels_last(filtered.unflatten(1, (batch, channels))[0])
 
     def _filtered_locally(self, padded: Tensor, filters: Tensor) -> Tensor:
         """Each position with its own filter: (B, C, H+2, W+2), (B, groups, 9, H, W) -> (B, C, H, W)."""

@@ -3,11 +3,13 @@
 from typing import Optional
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
-from .channel_attention import ChannelLogits, head_channels, over_windows
+from .channel_attention import ChannelLogits, as_matrix, head_channels, over_windows
+from .channel_mix import mix_channels
 from .decoupler import Decoupler
+from .layers import is_local
+from .strips import Crop, Maps, over_strips
 
 
 class MaskedAttention(nn.Module):
@@ -35,14 +37,34 @@ class MaskedAttention(nn.Module):
         """(B, heads, C, C) -> (B, heads, C, C)."""
         if not self.kept:
             return logits.softmax(dim=-1)
-        maps = (weight * sparse for weight, sparse in zip(self.fusion, self.maps(logits)))
-        return sum(maps)
+        powers, totals, order = self._sorted(logits)
+        weights = (self.fusion / totals)[..., None] * self._keeps(logits)
+        return self._unsorted(powers * weights.sum(dim=-2), order)
 
-    def maps(self, logits: Tensor) -> list:
+    def maps(self, logits: Tensor) -> list[Tensor]:
         """The M_i one by one: (B, heads, C, C) -> n_m tensors of that shape."""
-        # The rank of an entry in its row, not a threshold: ties must not let more entries through.
-        rank = logits.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
-        return [logits.masked_fill(rank >= kept, -torch.inf).softmax(dim=-1) for kept in self.kept]
+        powers, totals, order = self._sorted(logits)
+        sparse = (self._keeps(logits) / totals[..., None] * powers[..., None, :]).unbind(-2)
+        return [self._unsorted(part, order) for part in sparse]
+
+    # All masks keep the first entries of the same sorted row, and their softmax differs in its denominator alone.
+
+    def _sorted(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of powers from the largest logit down, the n_m denominators (..., n_m), the place of every entry."""
+        # Entries are counted in their order, not compared with a threshold: ties must not let more through.
+        values, order = logits.sort(dim=-1, descending=True, stable=True)
+        powers = (values - values[..., :1].detach()).exp()
+        sums = powers.cumsum(dim=-1)
+        return powers, torch.stack([sums[..., kept - 1] for kept in self.kept], dim=-1), order
+
+    def _keeps(self, like: Tensor) -> Tensor:
+        """(n_m, C): 1 at the entries of a sorted row that mask i keeps."""
+        ranks = torch.arange(like.shape[-1], device=like.device)
+        return torch.stack([ranks < kept for kept in self.kept]).to(like.dtype)
+
+    @staticmethod
+    def _unsorted(rows: Tensor, order: Tensor) -> Tensor:
+        return torch.zeros_like(rows).scatter(-1, order, rows)
 
 
 class HFSBlock(nn.Module):
@@ -75,7 +97,6 @@ class HFSBlock(nn.Module):
     ) -> None:
         super().__init__()
         length = head_channels(channels, heads)
-        self.heads = heads
         self.decoupler = Decoupler(channels, groups=decoupler_groups)
         self.expand = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.depthwise = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
@@ -87,12 +108,29 @@ class HFSBlock(nn.Module):
 
     def selected(self, x: Tensor) -> Tensor:
         """What the block adds to its input, (B, C, H, W)."""
-        return over_windows(self._attend, self.depthwise(self.expand(self.decoupler(x))), self.window)
+        if is_local(x, self.window):
+            return over_windows(self._attend, self.depthwise(self.expand(self.decoupler(x))), self.window)
+        filters = self.decoupler.high_pass(x)
+
+        def gather(x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+            high = self.decoupler.apply_filters(x, filters)
+            value, sums = self._split(crop(self.depthwise(self.expand(high))))
+            return (value,), sums
+
+        (value,), sums = over_strips(gather, [x], halo=2, channels=3 * x.shape[1])
+        return mix_channels(value, self._matrix(*sums))
 
     def _attend(self, context: Tensor) -> Tensor:
         """(B, 3C, H, W) -> (B, C, H, W)."""
-        query, key, value = (
-            rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in context.chunk(3, dim=1)
-        )
-        chosen = self.attention(self.logits(query, key)) @ value
-        return rearrange(chosen, 'b n c (h w) -> b (n c) h w', h=context.shape[2])
+        value, sums = self._split(context)
+        return mix_channels(value, self._matrix(*sums))
+
+    def _split(self, context: Tensor) -> tuple[Tensor, Maps]:
+        """(B, 3C, H, W) -> V, (B, C, H, W), and the sums over the positions that the attention maps need."""
+        channels = context.shape[1] // 3
+        pair, value = context.split((2 * channels, channels), dim=1)
+        return value, self.logits.sums(pair)
+
+    def _matrix(self, *sums: Tensor) -> Tensor:
+        """The attention of all heads, (B, C, C)."""
+        return as_matrix(self.attention(self.logits.from_sums(*sums)[:, 0]))

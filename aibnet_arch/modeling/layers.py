@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .strips import Crop, whole
+
 
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of every pixel (NAFNet's LayerNorm2d).
 
-    Written with plain reductions, so that it also exports.
-
-    Shape: (B, C, H, W) -> (B, C, H, W).
+    Shape: (B, C, H, W) -> (B, C, H, W), channels last in memory whatever the layout of the input.
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-6) -> None:
@@ -22,10 +22,8 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        centred = x - x.mean(dim=1, keepdim=True)
-        variance = centred.square().mean(dim=1, keepdim=True)
-        normed = centred * torch.rsqrt(variance + self.eps)
-        return torch.addcmul(self.bias[:, None, None], normed, self.weight[:, None, None])
+        pixels = x.permute(0, 2, 3, 1)
+        return F.layer_norm(pixels, self.weight.shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
         return f'{self.weight.numel()}, eps={self.eps}'
@@ -39,6 +37,11 @@ class SimpleGate(nn.Module):
         return first * second
 
 
+def is_local(x: Tensor, window: Optional[int]) -> bool:
+    """Whether statistics of `x` are taken over windows: the map (B, C, H, W) is larger than the window."""
+    return window is not None and max(x.shape[2:]) > window
+
+
 class GlobalPool(nn.Module):
     """Mean over all positions: (B, C, H, W) -> (B, C, 1, 1). Every global pool of the network is one of these.
 
@@ -50,9 +53,9 @@ class GlobalPool(nn.Module):
     window: Optional[int] = None
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
-        if self.window is None or max(height, width) <= self.window:
+        if not is_local(x, self.window):
             return x.mean(dim=(2, 3), keepdim=True)
+        height, width = x.shape[2:]
         rows, columns = min(self.window, height), min(self.window, width)
         means = _sliding_mean(_sliding_mean(x, dim=2, length=rows), dim=3, length=columns)
         top, left = (rows - 1) // 2, (columns - 1) // 2
@@ -79,5 +82,6 @@ class ConvGate(nn.Module):
         self.depthwise = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
         self.gate = SimpleGate()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.gate(self.depthwise(self.expand(x)))
+    def forward(self, x: Tensor, crop: Crop = whole) -> Tensor:
+        """`crop` takes the halo off a strip, which the depthwise convolution needs."""
+        return self.gate(crop(self.depthwise(self.expand(x))))

@@ -1,10 +1,13 @@
 """SFDHBlock, the spatial feature differential handling block: Eq. (1), Figure 2 (d)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import ConvGate, GlobalPool, LayerNorm2d
+from .channel_mix import project
+from .layers import ConvGate, GlobalPool, LayerNorm2d, is_local
 from .sfem import SFEM
+from .strips import Crop, Maps, over_strips, whole
 
 
 class SCA(nn.Module):
@@ -23,6 +26,21 @@ class SCA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)
         return self.project(x * self.weigh(self.pool(x)))
+
+    # In two steps: what an image or a strip of it contributes, and what follows from the whole of it.
+
+    def gather(self, x: Tensor, crop: Crop = whole) -> tuple[Tensor, Tensor]:
+        """The gated features, (B, C, H, W), and their sum over all positions, (B, C, 1, 1)."""
+        gated = self.features(x, crop)
+        return gated, gated.sum(dim=(2, 3), keepdim=True)
+
+    def matrix(self, mean: Tensor) -> Tensor:
+        """Channel attention and the last 1x1 convolution, (B, C, C): its product with the gated features.
+
+        The convolution's bias comes in addition.
+        """
+        weighed = F.linear(mean.flatten(1), self.weigh.weight.flatten(1), self.weigh.bias)
+        return self.project.weight[:, :, 0, 0] * weighed[:, None, :]
 
 
 class SFDHBlock(nn.Module):
@@ -47,6 +65,29 @@ class SFDHBlock(nn.Module):
         self.feed_forward = nn.Sequential(ConvGate(channels), nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        if is_local(x, self.sfem.window):
+            normed = self.norm1(x)
+            middle = x + self.sca(normed) + self.sfem_weight * self.sfem(normed)
+            (out,), _ = over_strips(self._feed_forward, [middle], halo=1, channels=2 * channels)
+            return out
+        (gated, value), (total, *sums) = over_strips(self._gather, [x], halo=1, channels=5 * channels)
+        sca = self.sca.matrix(total / x[0, 0].numel())
+        sfem = self.sfem_weight[:, :, 0] * self.sfem.matrix(*sums)
+
+        def finish(x: Tensor, gated: Tensor, value: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+            middle = x + project(gated, sca, self.sca.project.bias) + project(value, sfem)
+            return self._feed_forward(middle, crop)
+
+        (out,), _ = over_strips(finish, [x, gated, value], halo=1, channels=2 * channels)
+        return out
+
+    def _gather(self, x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
         normed = self.norm1(x)
-        x = x + self.sca(normed) + self.sfem_weight * self.sfem(normed)
-        return x + self.feed_forward(self.norm2(x))
+        gated, total = self.sca.gather(normed, crop)
+        value, sums = self.sfem.gather(normed, crop)
+        return (gated, value), (total, *sums)
+
+    def _feed_forward(self, x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+        gated, last = self.feed_forward
+        return (crop(x) + last(gated(self.norm2(x), crop)),), ()

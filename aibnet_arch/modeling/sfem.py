@@ -3,10 +3,12 @@
 from typing import Optional
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
-from .channel_attention import ChannelLogits, head_channels, over_windows
+from .channel_attention import ChannelLogits, as_matrix, head_channels, over_windows
+from .channel_mix import mix_channels, project
+from .layers import is_local
+from .strips import Crop, Maps, whole
 
 
 class DifferenceWeight(nn.Module):
@@ -65,18 +67,37 @@ class SFEM(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.project(over_windows(self._attend, self.depthwise(self.expand(x)), self.window))
+        if is_local(x, self.window):
+            context = self.depthwise(self.expand(x))
+            return self.project(over_windows(self._attend, context, self.window))
+        value, sums = self.gather(x)
+        return project(value, self.matrix(*sums))
 
     def _attend(self, context: Tensor) -> Tensor:
         """(B, 5C, H, W) -> (B, C, H, W)."""
-        query1, key1, query2, key2, value = (
-            rearrange(part, 'b (n c) h w -> b n c (h w)', n=self.heads) for part in context.chunk(5, dim=1)
-        )
-        enhanced = self.attention(query1, key1, query2, key2) @ value
-        return rearrange(enhanced, 'b n c (h w) -> b (n c) h w', h=context.shape[2])
+        value, sums = self._split(context)
+        return mix_channels(value, as_matrix(self._difference(*sums)))
 
     def attention(self, query1: Tensor, key1: Tensor, query2: Tensor, key2: Tensor) -> Tensor:
         """att1 - alpha att2: four (B, heads, C, L) -> (B, heads, C, C)."""
-        first = self.logits(query1, key1).softmax(dim=-1)
-        second = self.logits(query2, key2).softmax(dim=-1)
+        pairs = torch.cat((query1, key1, query2, key2), dim=1).flatten(1, 2)[:, :, None]
+        return self._difference(*self.logits.sums(pairs, 2))
+
+    def _difference(self, *sums: Tensor) -> Tensor:
+        first, second = self.logits.from_sums(*sums).softmax(dim=-1).unbind(1)
         return first - self.alpha() * second
+
+    # In two steps: what an image or a strip of it contributes, and what follows from the whole of it.
+
+    def gather(self, x: Tensor, crop: Crop = whole) -> tuple[Tensor, Maps]:
+        """The value V of Eq. (2), (B, C, H, W), and the sums over the positions that its attention maps need."""
+        return self._split(crop(self.depthwise(self.expand(x))))
+
+    def matrix(self, *sums: Tensor) -> Tensor:
+        """Attention and the last 1x1 convolution, (B, C, C): its product with V is the output."""
+        return as_matrix(self._difference(*sums), self.project.weight)
+
+    def _split(self, context: Tensor) -> tuple[Tensor, Maps]:
+        channels = context.shape[1] // 5
+        pairs, value = context.split((4 * channels, channels), dim=1)
+        return value, self.logits.sums(pairs, 2)

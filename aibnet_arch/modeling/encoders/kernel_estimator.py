@@ -82,8 +82,10 @@ class _Heads(nn.Module):
 class KernelEstimator(nn.Module):
     """Standardised kernel code of every pixel, and its uncertainty.
 
-    Attribute names are the keys of the published UFPNet checkpoints.
+    Attribute names are the keys of the published UFPNet checkpoints. It runs without gradient alone.
     """
+
+    HALO = 2  # rows around a position that the heads see
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,23 +96,25 @@ class KernelEstimator(nn.Module):
         self.Decoding_Block2 = _DecodingBlock(128, 64)
         self.Conv_tail = _Heads(64)
 
-    def forward(self, image: Tensor, *, noise: bool = False) -> Tensor:
-        """The code that the flow prior inverts.
+    def features(self, image: Tensor) -> Tensor:
+        """The U-Net without its heads: (B, 3, H, W) in [0, 1] -> (B, 64, H, W)."""
+        skip1, x = self.Encoding_Block1(image)
+        skip2, x = self.Encoding_Block2(x)
+        x = self.Decoding_Block1(self.Conv_mid(x), skip2)
+        return self.Decoding_Block2(x, skip1)
+
+    def code(self, features: Tensor, *, noise: bool = False) -> Tensor:
+        """The code that the flow prior inverts. Sees ``HALO`` rows around a position.
 
         Args:
-            image: (B, 3, H, W) in [0, 1].
+            features: (B, 64, H, W).
             noise: draw UFPNet's Gaussian noise, weighted by the uncertainty. The result is then random.
 
         Returns:
             (B, 361, H, W).
         """
-        skip1, x = self.Encoding_Block1(image)
-        skip2, x = self.Encoding_Block2(x)
-        x = self.Decoding_Block1(self.Conv_mid(x), skip2)
-        x = self.Decoding_Block2(x, skip1)
-        code = self.Conv_tail.mean(x).softmax(dim=1)
-        deviation, mean = torch.std_mean(code, dim=1, keepdim=True)
-        code = (code - mean) / deviation
-        sigma = self.Conv_tail.var(x).sigmoid().mean(dim=1, keepdim=True)
-        code = code * (1 - sigma**2).sqrt()
+        code = self.Conv_tail.mean(features).softmax(dim=1).sub_(1 / KERNEL_TAPS)  # a softmax has a known mean
+        sigma = self.Conv_tail.var(features).sigmoid_().mean(dim=1, keepdim=True)
+        deviation = torch.linalg.vector_norm(code, dim=1, keepdim=True) / (KERNEL_TAPS - 1) ** 0.5
+        code = code.mul_((1 - sigma**2).sqrt() / deviation)
         return code + sigma * torch.randn_like(code) if noise else code

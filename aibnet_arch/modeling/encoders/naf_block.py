@@ -1,9 +1,14 @@
 """NAFNet's block, under the names that the published checkpoints use."""
 
+from typing import Union
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import GlobalPool, LayerNorm2d, SimpleGate
+from ..channel_mix import project
+from ..layers import GlobalPool, LayerNorm2d, SimpleGate, is_local
+from ..strips import Crop, Maps, over_strips
 
 
 class NAFBlock(nn.Module):
@@ -24,12 +29,40 @@ class NAFBlock(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self._feed_forward(x + self._spatial(x))
+    def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
+        """`condition`: maps beside x that :meth:`_spatial_input` takes."""
+        channels = x.shape[1]
+        (gated,), (total,) = over_strips(self._gather, [x, *condition], halo=self.HALO, channels=2 * channels)
+        pool, weigh = self.sca
+        weight = self.conv3.weight[:, :, 0, 0] * self.beta[0, :, :, 0]
+        if is_local(x, pool.window):
+            gated = gated * self.sca(gated)
+            weight = weight.expand(len(x), -1, -1)
+        else:
+            mean = total.flatten(1) / x[0, 0].numel()
+            weight = weight * F.linear(mean, weigh.weight.flatten(1), weigh.bias)[:, None, :]
 
-    def _spatial(self, x: Tensor) -> Tensor:
-        x = self.gate(self.conv2(self.conv1(self.norm1(x))))
-        return self.beta * self.conv3(x * self.sca(x))
+        def finish(x: Tensor, gated: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+            x = x + project(gated, weight, self.conv3.bias * self.beta.flatten())
+            return (x + self._feed_forward(self.norm2(x)),), ()
+
+        (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels)
+        return out
+
+    HALO = 1  # rows that the first half sees around a position
+
+    def _gather(self, x: Tensor, *rest: Union[Tensor, Crop]) -> tuple[Maps, Maps]:
+        """The gated features of the first half and, for the channel attention, their sum over the positions."""
+        *condition, crop = rest
+        normed = self.norm1(self._spatial_input(x, *condition))
+        gated = self.gate(crop(self.conv2(self.conv1(normed))))
+        return (gated,), (gated.sum(dim=(2, 3), keepdim=True),)
+
+    def _spatial_input(self, x: Tensor) -> Tensor:
+        return x
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return x + self.gamma * self.conv5(self.gate(self.conv4(self.norm2(x))))
+        # gamma in the weights: a pass over the map less.
+        gamma = self.gamma.flatten()
+        weight = self.conv5.weight * gamma[:, None, None, None]
+        return F.conv2d(self.gate(self.conv4(x)), weight, self.conv5.bias * gamma)

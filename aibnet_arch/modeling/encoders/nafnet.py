@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from ..channel_mix import channels_last
 from .naf_block import NAFBlock
 
 
@@ -32,7 +33,7 @@ class NAFNetEncoder(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) in [0, 1], H and W multiples of 16 -> e1 .. e5, e_i of (B, w 2^(i-1), H/2^(i-1), W/2^(i-1))."""
         features = []
-        x = self.intro(image)
+        x = self.intro(channels_last(image))
         for blocks, down in zip(self.encoders, self.downs):
             x = blocks(x)
             features.append(x)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..channel_mix import channels_last
+from ..strips import Crop, Maps, over_strips
 from .flow_prior import FlowPrior
 from .kernel_estimator import KERNEL_TAPS, KernelEstimator
 from .naf_block import NAFBlock
@@ -25,22 +27,31 @@ class _KernelAttention(nn.Module):
         )
         self.conv_2 = nn.Sequential(nn.Conv2d(2 * channels, channels, 3, padding=1), nn.Sigmoid())
 
-    def forward(self, x: Tensor, kernels: Tensor) -> Tensor:
+    def forward(self, x: Tensor, summary: Tensor) -> Tensor:
+        """`summary`: the kernels (B, 361, H, W) after the first convolution of g, (B, C, H, W)."""
         features = self.conv_1(x)
-        weights = self.conv_2(torch.cat((features, self.conv_kernel(kernels)), dim=1))
-        return x + features * weights
+        weights = self.conv_2(torch.cat((features, self.conv_kernel[1:](summary)), dim=1))
+        return torch.addcmul(x, features, weights)
 
 
 class ConditionedNAFBlock(NAFBlock):
-    """NAFBlock whose spatial branch sees the features weighted by the blur kernels."""
+    """NAFBlock whose spatial branch sees the features weighted by the blur kernels.
+
+    It is called with x, (B, C, H, W), and the ``summary`` of the kernels, of the same shape.
+    """
+
+    HALO = 3  # two 3x3 convolutions of the kernel attention in a row, one of the block
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
         self.kernel_atttion = _KernelAttention(channels)  # the published key, three t's
 
-    def forward(self, x: Tensor, kernels: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, 361, H, W) -> (B, C, H, W)."""
-        return self._feed_forward(x + self._spatial(self.kernel_atttion(x, kernels)))
+    def summary(self, kernels: Tensor) -> Tensor:
+        """What the block needs of the kernels: (B, 361, H, W) -> (B, C, H, W). Sees one row around a position."""
+        return self.kernel_atttion.conv_kernel[0](kernels)
+
+    def _spatial_input(self, x: Tensor, summary: Tensor) -> Tensor:
+        return self.kernel_atttion(x, summary)
 
 
 class UFPNetEncoder(nn.Module):
@@ -100,18 +111,40 @@ class UFPNetEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) in [0, 1], H and W multiples of 16 -> e1 .. e5, as :meth:`NAFNetEncoder.forward`."""
-        with torch.no_grad():
-            kernels = self.flow(self.kernel_extra(image, noise=self.code_noise))
+        summaries = self._summaries(channels_last(image))
         features = []
-        x = self.intro(image)
+        x = self.intro(channels_last(image))
         for level, (blocks, down) in enumerate(zip(self.encoders, self.downs)):
-            if level in self.conditioned:
-                x = blocks[0](x, kernels)
-                if str(level) in self.kernel_down:
-                    kernels = self.kernel_down[str(level)](kernels)
-            else:
-                x = blocks(x)
+            x = blocks[0](x, summaries[level]) if level in self.conditioned else blocks(x)
             features.append(x)
             x = down(x)
         features.append(self.middle_blks(x))
         return tuple(features)
+
+    def _summaries(self, image: Tensor) -> list[Tensor]:
+        """What the conditioned blocks need of the blur kernels, finest level first.
+
+        The kernels themselves, 361 channels, are made and used strip by strip.
+        """
+        with torch.no_grad():
+            source = self.kernel_extra.features(image)
+        halo = KernelEstimator.HALO
+        summaries = []
+        for level in self.conditioned:
+
+            def condense(source: Tensor, crop: Crop, level: int = level) -> tuple[Maps, Maps]:
+                kernels = source if level else self._kernels(source)
+                summary = crop(self.encoders[level][0].summary(kernels))
+                if str(level) not in self.kernel_down:
+                    return (summary,), ()
+                return (summary, self.kernel_down[str(level)](crop(kernels))), ()
+
+            (summary, *coarser), _ = over_strips(condense, [source], halo=1 + halo, channels=KERNEL_TAPS)
+            summaries.append(summary)
+            source, halo = coarser[0] if coarser else None, 0
+        return summaries
+
+    @torch.no_grad()
+    def _kernels(self, features: Tensor) -> Tensor:
+        # With noise, two strips draw the rows that both of them see anew; that is noise of the same kind.
+        return self.flow(self.kernel_extra.code(features, noise=self.code_noise))

@@ -1,0 +1,78 @@
+"""Walk over feature maps in strips of rows, so that wide intermediate results stay small and in the cache.
+
+With gradients everything is kept for the backward pass anyway: there, and while a graph is traced, the
+whole map is one strip.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Maps = tuple[Tensor, ...]
+Crop = Callable[[Tensor], Tensor]
+
+# Bytes of the widest intermediate result of a strip. On a CPU a few of them fit in the last cache.
+CPU_BYTES = 8 << 20
+GPU_BYTES = 512 << 20
+LEAST_ROWS = 16  # thinner strips would spend their time on the halo
+
+
+def whole(x: Tensor) -> Tensor:
+    """The crop of a strip without halo."""
+    return x
+
+
+def over_strips(
+    function: Callable[..., tuple[Maps, Maps]], inputs: Sequence[Tensor], *, halo: int, channels: int
+) -> tuple[Maps, Maps]:
+    """Apply `function` to strips of maps and put its results together.
+
+    Args:
+        function: called with one strip of every input, (B, C, h, W), and `crop`; returns maps and sums.
+            `crop` takes the halo off a result of h rows. What `function` returns must be free of it:
+            maps (B, C', h', W') of the strip's own rows, which are joined, and tensors, which are added up.
+        inputs: maps (B, C, H, W) of one height.
+        halo: rows that a strip sees of its neighbours: one for each 3x3 convolution in a row.
+            The strip's convolutions pad with zeros, which spoils no more than that.
+        channels: of the widest intermediate result, to choose the height of the strips (always even).
+
+    Returns:
+        Maps and sums for the whole height. The maps may have a part of the resolution.
+    """
+    height = inputs[0].shape[2]
+    rows = _strip_rows(inputs[0], channels)
+    if rows >= height:
+        return function(*inputs, whole)
+    joined, totals = (), ()
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        first = max(top - halo, 0)
+
+        def crop(x: Tensor, skip: int = top - first, keep: int = bottom - top) -> Tensor:
+            return x[:, :, skip : skip + keep]
+
+        maps, sums = function(*(x[:, :, first : bottom + halo] for x in inputs), crop)
+        if top == 0:
+            joined = tuple(_tall(part, part.shape[2] * height // rows) for part in maps)
+            totals = sums
+        else:
+            totals = tuple(total + part for total, part in zip(totals, sums))
+        for tall, part in zip(joined, maps):
+            start = tall.shape[2] * top // height
+            tall[:, :, start : start + part.shape[2]] = part
+    return joined, totals
+
+
+def _strip_rows(x: Tensor, channels: int) -> int:
+    batch, _, height, width = x.shape
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing() or x.is_meta:
+        return height
+    budget = CPU_BYTES if x.device.type == 'cpu' else GPU_BYTES
+    rows = budget // (batch * channels * width * x.element_size())
+    return max(rows, LEAST_ROWS) // 2 * 2
+
+
+def _tall(part: Tensor, height: int) -> Tensor:
+    batch, channels, _, width = part.shape
+    return part.new_empty(batch, height, width, channels).permute(0, 3, 1, 2)
