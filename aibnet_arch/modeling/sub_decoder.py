@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .hfs_block import HFSBlock
 from .sfdh_block import SFDHBlock
@@ -14,7 +16,12 @@ class DecoderLevel(nn.Module):
     """Upsampling, plus the skip, N SFDHBlocks, one HFSBlock.
 
     Shape: (B, 2C, H/2, W/2) and skip (B, C, H, W) -> (B, C, H, W).
+
+    `checkpointing` keeps no intermediate results of the SFDHBlocks for the backward pass, which computes
+    them again, see ``AIBNet.set_checkpointing``.
     """
+
+    checkpointing = False
 
     def __init__(
         self,
@@ -44,7 +51,20 @@ class DecoderLevel(nn.Module):
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return self.hfs_block(self.sfdh_blocks(self.up(x) + skip))
+        return self.refine(self.join(x, skip))
+
+    def join(self, x: Tensor, skip: Tensor) -> Tensor:
+        return self.up(x) + skip
+
+    def refine(self, x: Tensor) -> Tensor:
+        """The blocks: (B, C, H, W) -> (B, C, H, W)."""
+        for block in self.sfdh_blocks:
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        # Not the HFSBlock: its batch norm would count every batch twice.
+        return self.hfs_block(x)
 
 
 class SubDecoder(nn.Module):
@@ -91,16 +111,18 @@ class SubDecoder(nn.Module):
 
         Args:
             skips: four features, finest first: (B, w 2^i, H/2^i, W/2^i). They are e1 .. e4 for the
-                first sub-decoder and the previous sub-decoder's output for the others.
+                first sub-decoder and the previous sub-decoder's output for the others. A list of them
+                is empty afterwards: a skip is of no use once it has been added, and large.
             bottom: e5, (B, 16w, H/16, W/16).
 
         Returns:
             The refined features, in the order and shapes of `skips`. ``to_residual`` makes the
             residual image (B, 3, H, W) of the first of them.
         """
+        skips = skips if isinstance(skips, list) else list(skips)
         refined = []
         x = bottom
-        for level, skip in zip(reversed(self.levels), reversed(tuple(skips))):
-            x = level(x, skip)
+        for level in reversed(self.levels):
+            x = level.refine(level.join(x, skips.pop()))
             refined.append(x)
         return tuple(reversed(refined))
