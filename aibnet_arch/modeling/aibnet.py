@@ -36,6 +36,8 @@ class AIBNet(nn.Module):
         freeze_encoder: the encoder never trains. Otherwise it trains with the first sub-decoder.
         code_noise: draw UFPNet's Gaussian noise on its kernel code. Evaluation is then random.
 
+    `frozen_dtype` (torch.bfloat16, say) runs the parts that are frozen in that precision during training.
+
     Raises:
         ValueError: a value that makes no network; the message names it.
     """
@@ -72,6 +74,7 @@ class AIBNet(nn.Module):
             raise ValueError('code_noise belongs to the ufpnet encoder')
 
         self.encoder_kind = encoder
+        self.frozen_dtype: Optional[torch.dtype] = None
         self.freeze_encoder = freeze_encoder
         self.encoder = ENCODERS[encoder](
             width=width, encoder_blocks=encoder_blocks, middle_blocks=middle_blocks, **noise
@@ -151,12 +154,19 @@ class AIBNet(nn.Module):
         up_to = self.active_sub_decoders if up_to is None else up_to
         if not 1 <= up_to <= len(self.sub_decoders):
             raise ValueError(f'up_to={up_to}: this network has sub-decoders 1 to {len(self.sub_decoders)}')
-        with _gradient_of(self.encoder):
-            *features, bottom = self.encoder(pad_to_multiple(image, SCALE))
+        *features, bottom = self._run(self.encoder, image, pad_to_multiple(image, SCALE))
         for sub_decoder in self.sub_decoders[:up_to]:
-            with _gradient_of(sub_decoder):
-                features = list(sub_decoder(features, bottom))
+            features = list(self._run(sub_decoder, image, features, bottom))
             yield sub_decoder, features[0]
+
+    def _run(self, part: nn.Module, image: Tensor, *inputs: object) -> tuple[Tensor, ...]:
+        """A part on its inputs: without gradient if it is frozen, and while others train in `frozen_dtype`."""
+        if self.frozen_dtype is None or _trains(part) or not torch.is_grad_enabled():
+            with _gradient_of(part):
+                return part(*inputs)
+        with torch.no_grad(), torch.autocast(image.device.type, dtype=self.frozen_dtype):
+            features = part(*inputs)
+        return tuple(feature.to(image.dtype) for feature in features)
 
     @staticmethod
     def _restored(image: Tensor, sub_decoder: SubDecoder, finest: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The progressive-stage model class, on top of BasicSR's SRModel."""
 
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -9,11 +10,12 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 
 from ..modeling import AIBNet
-from ..modeling.aibnet import SCALE
-from ..modeling.encoders import PUBLISHED
-from ..modeling.tiles import restore_in_tiles
+from ..modeling.encoders import CheckpointError
 from .errors import OptionError
+from .inference import PRECISIONS, InferenceSettings, Restorer, autocast
 from .stage_plan import StagePlan
+from .step_guard import refuse_unless_finite
+from .training_settings import TrainingSettings
 
 
 class AIBNetModel(SRModel):
@@ -26,8 +28,10 @@ class AIBNetModel(SRModel):
       are stages trained before, whose weights ``path.pretrain_network_stages`` holds.
     - ``train.scheduler.periods`` may be left out with CosineAnnealingRestartLR: one period, the length
       of the stage.
-    - ``val.window``: take statistics over a window of that many pixels (``AIBNet.set_window``).
-    - ``val.tiles``: {size: 512, overlap: 32} restores tile by tile, in memory that does not grow with the picture.
+    - ``train.amp``, ``train.frozen_precision``, ``train.channels_last``, ``train.compile``, ``train.checkpointing``:
+      see :class:`~aibnet_arch.toolbox.training_settings.TrainingSettings`.
+    - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``: see
+      :class:`~aibnet_arch.toolbox.inference.InferenceSettings`.
     - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
     - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.
 
@@ -36,22 +40,24 @@ class AIBNetModel(SRModel):
     what validation saw.
     """
 
+    schedules_by_stages = True  # the schedule's periods may be left out
+
     # Set up
 
     @staticmethod
     def check_options(opt: dict) -> Iterator[str]:
         """What is wrong with the options of this class, a message each. Nothing is loaded or created."""
         path, train, network = opt['path'], opt.get('train'), opt['network_g']
-        kind = network.get('encoder', 'ufpnet')
         try:
-            with torch.device('meta'):  # no memory, no random numbers: the constructor's own checks
-                AIBNet(**{key: value for key, value in network.items() if key != 'type'})
-        except (ValueError, TypeError) as error:
-            yield f'network_g: {error}'
-            return
-        yield from AIBNetModel._check_inference(opt.get('val') or {})
+            with torch.device('meta'):  # no memory and no random numbers
+                net = AIBNet(**{key: value for key, value in network.items() if key != 'type'})
+        except (ValueError, TypeError):
+            return  # pre-flight has told it
+        settings = InferenceSettings.from_options(opt.get('val'))
+        yield from settings.problems(num_sub_decoders=network.get('num_sub_decoders', 1))
         if train is None:
             return
+        yield from TrainingSettings.from_options(train).problems()
         try:
             plan = StagePlan.from_options(opt)
         except ValueError as error:
@@ -67,8 +73,14 @@ class AIBNetModel(SRModel):
             yield 'path.pretrain_network_stages is given, but no stage of train.stage_iter is 0: nothing would use it'
         has_weights = path.get('pretrain_network_g') or path.get('resume_state') or opt.get('auto_resume') or stages
         encoder = path.get('pretrain_network_encoder')
-        if encoder and kind in PUBLISHED and not Path(encoder).expanduser().is_file():
-            yield f'path.pretrain_network_encoder: {AIBNetModel._encoder_advice(kind, encoder)}'
+        for key, load in (('encoder', net.load_encoder), ('stages', net.load_stages)):
+            file = path.get(f'pretrain_network_{key}')
+            if file and (key == 'encoder' or Path(file).expanduser().is_file()):
+                try:
+                    with warnings.catch_warnings(action='ignore'):  # that nothing is copied is what we want
+                        load(file)
+                except CheckpointError as error:
+                    yield f'path.pretrain_network_{key}: {error}'
         if not encoder and not has_weights and network.get('freeze_encoder', True):
             yield (
                 'network_g.freeze_encoder is true, but no weights are given, so the encoder would stay random: '
@@ -91,30 +103,20 @@ class AIBNetModel(SRModel):
                 "(batch norm of the Decoupler in HFSBlock sees one value per channel and image)"
             )
 
-    @staticmethod
-    def _check_inference(val: dict) -> Iterator[str]:
-        window, tiles = val.get('window'), val.get('tiles')
-        if window is not None and (not isinstance(window, int) or window < SCALE or window % SCALE):
-            yield f'val.window: {window!r}: expected a positive multiple of {SCALE}, e.g. 384'
-        if tiles is None:
-            return
-        if not isinstance(tiles, dict) or set(tiles) != {'size', 'overlap'}:
-            yield f'val.tiles: {tiles!r}: expected e.g. {{size: 512, overlap: 32}}'
-        elif not all(isinstance(n, int) for n in tiles.values()) or not 0 <= 2 * tiles['overlap'] < tiles['size']:
-            yield f'val.tiles: {dict(tiles)}: whole numbers, the overlap less than half the size'
-
-    @staticmethod
-    def _encoder_advice(kind: str, encoder: str) -> str:
-        return PUBLISHED[kind].missing(kind=kind, path=encoder)
-
     def init_training_settings(self) -> None:
         problems = list(self.check_options(self.opt))
         if problems:  # reached only by those who start without the command's pre-flight
             raise OptionError(problems)
         self.plan = StagePlan.from_options(self.opt)
+        self.settings = TrainingSettings.from_options(self.opt['train'])
+        self.scaler = self.settings.scaler(self.device)
         self._train_options = deepcopy(self.opt['train'])  # upstream pops from its own copy
         self._stage_of_weights = self.network.active_sub_decoders
         self._load_pretrained_parts()
+        self.network.set_checkpointing(self.settings.checkpointing)
+        self.network.frozen_dtype = PRECISIONS.get(self.settings.frozen_precision)
+        if self.settings.channels_last:
+            self.network.to(memory_format=torch.channels_last)
         self._enter_stage(1, networks=[self.network])
         super().init_training_settings()
         if self.ema_decay > 0:
@@ -159,6 +161,8 @@ class AIBNetModel(SRModel):
         for network in networks:
             network.set_stage(self._stage)
         self.net_g = self.model_to_device(self.network)
+        # Apart from net_g: a compiled module names its weights otherwise.
+        self._run = torch.compile(self.net_g) if self.settings.compile else self.net_g
         trainable = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
         what = 'all sub-decoders' if self._stage is None else f'stage {self._stage} of {len(self.plan.lengths)}'
         get_root_logger().info(f'Training {what}: {trainable:,d} trainable parameters.')
@@ -211,27 +215,26 @@ class AIBNetModel(SRModel):
 
     # Training
 
-    @torch.no_grad()
     def test(self) -> None:
-        """Restore ``self.lq``, with local statistics or in tiles if ``val.window`` or ``val.tiles`` say so."""
+        """Restore ``self.lq`` with the settings of inference below ``val:``."""
         network = getattr(self, 'net_g_ema', self.network)
-        val = self.opt['val']
-        was_training = network.training
-        network.eval()
-        network.set_window(val.get('window'))
-        try:
-            self.output = restore_in_tiles(network, self.lq, **val['tiles']) if val.get('tiles') else network(self.lq)
-        finally:
-            network.set_window(None)
-            network.train(was_training)
+        if getattr(self, '_restorer', None) is None or self._restorer.network is not network:
+            self._restorer = Restorer(network, InferenceSettings.from_options(self.opt.get('val')))
+        self.output = self._restorer(self.lq)
 
     def optimize_parameters(self, current_iter: int) -> None:
         self.optimizer_g.zero_grad()
-        self.output = self.net_g(self.lq)
+        with autocast(self.device, self.settings.amp):
+            output = self._run(self.lq)
+        self.output = output.to(self.lq)  # the loss in its full precision
         self.loss_terms = self._loss_terms()  # the guard of the step reads them
         total = sum(self.loss_terms.values())
-        total.backward()
-        self.optimizer_g.step()
+        if self.scaler.is_enabled():
+            # The scaler skips steps by itself while it looks for its scale; a loss that is lost is another matter.
+            refuse_unless_finite(total)
+        self.scaler.scale(total).backward()
+        self.scaler.step(self.optimizer_g)
+        self.scaler.update()
         self.log_dict = self.reduce_loss_dict({**self.loss_terms, 'l_total': total})
         if self.ema_decay > 0:
             self.model_ema(self.ema_decay)

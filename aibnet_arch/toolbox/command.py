@@ -14,6 +14,7 @@ commands:
   train   train the network of an option file
   test    test trained weights
   check   check an option file and its data, and do nothing else
+  profile time, memory and multiply-accumulates of a network, part by part
 
 `basicsr COMMAND --help` lists the flags. Experiments and results go below the current directory,
 unless the options set path.experiments_root or path.results_root."""
@@ -107,4 +108,11 @@ def _check(arguments: list[str]) -> int:
     return run_check(arguments)
 
 
-COMMANDS = {'train': _train, 'test': _test, 'check': _check}
+def _profile(arguments: list[str]) -> int:
+    prepare()
+    from .profile import run_profile
+
+    return run_profile(arguments)
+
+
+COMMANDS = {'train': _train, 'test': _test, 'check': _check, 'profile': _profile}

@@ -4,13 +4,16 @@ Nothing is created, moved or loaded into memory here. All problems are told at o
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from .errors import OptionError
 from .option_file import did_you_mean
 from .preflight_data import check_dataset
-from .preflight_training import check_devices, check_training
+from .preflight_keys import check_keys
+from .preflight_training import batch_of_run, check_devices, check_training
+from .preflight_types import check_types
+from .preflight_weights import check_networks
 
 REQUIRED = {
     True: ('name', 'model_type', 'num_gpu', 'scale', 'datasets', 'network_g', 'path', 'train', 'logger'),
@@ -29,15 +32,6 @@ REQUIRED_IN_PAIRS = {
     ),
     'val': ('name', 'dataroot_lq', 'dataroot_gt', 'io_backend'),
 }  # fmt: skip
-# Whole numbers from 1 up; `!!float 5e3` is one, too.
-COUNTS = {
-    'train': ('total_iter',),
-    'val': ('val_freq',),
-    'logger': ('print_freq', 'save_checkpoint_freq'),
-    'datasets.train': ('gt_size', 'batch_size_per_gpu'),
-}
-
-
 def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
     """Check the options of a run.
 
@@ -49,16 +43,22 @@ def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
     Raises:
         OptionError: with all the problems.
     """
-    problems = list(_check_structure(opt, is_train=is_train))
+    problems = [*_check_structure(opt, is_train=is_train), *check_types(opt)]
     if not problems:  # the rest would only stumble over what is missing
         problems += check_devices(opt)
-        if is_train:
-            problems += check_training(opt)
         problems += _check_registered(opt)
+        names_are_known = not problems
+        if names_are_known:
+            problems += check_keys(opt)
+            if is_train:
+                problems += check_training(opt)
         problems += _check_files(opt)
-        problems += _check_model(opt, is_train=is_train)
+        if names_are_known:
+            problems += check_networks(opt)
+            problems += _check_model(opt, is_train=is_train)
         for phase, dataset in opt['datasets'].items():
-            problems += check_dataset(phase, dataset, scale=opt['scale'], decode=decode)
+            batch = batch_of_run(opt) if phase == 'train' else None
+            problems += check_dataset(phase, dataset, scale=opt['scale'], batch=batch, decode=decode)
     if problems:
         raise OptionError(problems)
 
@@ -85,34 +85,22 @@ def _check_structure(opt: dict, *, is_train: bool) -> Iterator[str]:
             yield f'datasets.{phase}: expected train, val, val_1, test, test_1 and so on'
         else:
             yield from _check_dataset_keys(phase, dataset)
-            if phase == 'train':
-                yield from _check_counts('datasets.train', dataset)
     if '/' in str(opt.get('name')):
         yield f'name: {opt["name"]!r} names a folder, so it may hold no slash'
-    for section in ('train', 'val', 'logger'):
-        if isinstance(opt.get(section), Mapping):
-            yield from _check_counts(section, opt[section])
 
 
 def _check_dataset_keys(phase: str, dataset: Mapping) -> Iterator[str]:
     if not str(dataset.get('type')).startswith('Paired'):
         return  # of other datasets it is not known what they read
     required = REQUIRED_IN_PAIRS['train' if phase == 'train' else 'val']
+    if phase == 'train' and dataset['type'] == 'PairedFlipDataset':
+        required += ('use_vflip',)
     for key in required:
         if dataset.get(key) is None:
             yield f'datasets.{phase}.{key} is missing{did_you_mean(key, [k for k in dataset if k not in required])}'
     backend = dataset.get('io_backend')
     if backend is not None and (not isinstance(backend, Mapping) or backend.get('type') not in ('lmdb', 'disk')):
         yield f'datasets.{phase}.io_backend: expected {{type: lmdb}} or {{type: disk}}, found {backend!r}'
-
-
-def _check_counts(section: str, options: Mapping) -> Iterator[str]:
-    for key in COUNTS[section]:
-        value = options.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1 or value != int(value):
-            yield f'{section}.{key}: {value!r}: expected a whole number from 1 up'
 
 
 def _check_registered(opt: dict) -> Iterator[str]:
@@ -122,15 +110,15 @@ def _check_registered(opt: dict) -> Iterator[str]:
     yield from _check_name(opt['model_type'], registry.MODEL_REGISTRY, 'model_type')
     for key, value in opt.items():
         if key.startswith('network_'):
-            yield from _check_call(value, registry.ARCH_REGISTRY, key)
+            yield from check_call(value, registry.ARCH_REGISTRY, key)
     for phase, dataset in opt['datasets'].items():
         yield from _check_name(dataset.get('type'), registry.DATASET_REGISTRY, f'datasets.{phase}.type')
     for key, value in (opt.get('train') or {}).items():
         if isinstance(value, Mapping) and 'type' in value and key.endswith('_opt'):
-            yield from _check_call(value, registry.LOSS_REGISTRY, f'train.{key}')
+            yield from check_call(value, registry.LOSS_REGISTRY, f'train.{key}')
     for name, value in ((opt.get('val') or {}).get('metrics') or {}).items():
         content = {k: v for k, v in value.items() if k != 'better'} if isinstance(value, Mapping) else value
-        yield from _check_call(content, registry.METRIC_REGISTRY, f'val.metrics.{name}', given=('img', 'img2'))
+        yield from check_call(content, registry.METRIC_REGISTRY, f'val.metrics.{name}', given=('img', 'img2'))
 
 
 def _check_name(name, registry, place: str) -> Iterator[str]:
@@ -140,7 +128,7 @@ def _check_name(name, registry, place: str) -> Iterator[str]:
         yield f'{place}: {name!r} is not registered{did_you_mean(name, list(registry.keys()))}'
 
 
-def _check_call(options, registry, place: str, given: tuple = ()) -> Iterator[str]:
+def check_call(options, registry, place: str, given: tuple = ()) -> Iterator[str]:
     """Whether the registered class or function can be called with these options."""
     if not isinstance(options, Mapping):
         yield f'{place}: expected keys and values, found {options!r}'
@@ -151,7 +139,7 @@ def _check_call(options, registry, place: str, given: tuple = ()) -> Iterator[st
         return
     parameters = inspect.signature(registry.get(options['type'])).parameters
     keys = [key for key in options if key != 'type']
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    if not _takes_any(registry.get(options['type']), parameters):
         for key in keys:
             if key not in parameters:
                 yield f'{place}.{key}: {options["type"]} has no such option{did_you_mean(key, list(parameters))}'
@@ -159,6 +147,17 @@ def _check_call(options, registry, place: str, given: tuple = ()) -> Iterator[st
         positional = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if positional and parameter.default is parameter.empty and name not in (*keys, *given):
             yield f'{place}.{name} is missing: {options["type"]} needs it'
+
+
+def _takes_any(called: Callable, parameters: Mapping[str, inspect.Parameter]) -> bool:
+    """Whether it reads keywords that it does not name. BasicSR's metrics take them, and read none."""
+    for parameter in parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            try:
+                return inspect.getsource(called).count(parameter.name) > 1
+            except (OSError, TypeError):
+                return True  # its source cannot be had
+    return False
 
 
 def _check_files(opt: dict) -> Iterator[str]:

@@ -77,12 +77,9 @@ class StepGuard:
         gradients = [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
         norm = _norm(gradients)
         terms: Mapping[str, Any] = getattr(self._model, 'loss_terms', None) or self._outputs
-        bad = ~torch.isfinite(sum((v.sum().to(norm) for output in terms.values() for v in _tensors(output)), norm))
-        here = bool(bad)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            bad = bad.float()
-            torch.distributed.all_reduce(bad, op=torch.distributed.ReduceOp.MAX)  # all skip, or none
-        if bad.item():
+        everything = sum((v.sum().to(norm) for output in terms.values() for v in _tensors(output)), norm)
+        if not _finite_everywhere(everything):
+            here = not torch.isfinite(everything)
             raise NonFiniteError(self._describe(optimizer, norm) if here else 'not finite in another process')
         if self._max_norm is not None:
             factor = (self._max_norm / (norm + 1e-6)).clamp(max=1)
@@ -100,6 +97,20 @@ class StepGuard:
             what = f'the gradients of {len(broken)} parameters are not finite, e.g. of {", ".join(broken[:3])}'
             what = what if broken else 'the norm of the gradients overflows'
         return f'{what} (losses: {told or "unknown"})'
+
+
+def refuse_unless_finite(loss: Tensor) -> None:
+    """Raise NonFiniteError in every process if the loss of one is not finite."""
+    if not _finite_everywhere(loss.detach()):
+        raise NonFiniteError('the loss is not finite')
+
+
+def _finite_everywhere(value: Tensor) -> bool:
+    """Whether the scalar is finite in all processes of the run: all of them skip a step, or none."""
+    bad = (~torch.isfinite(value)).float()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(bad, op=torch.distributed.ReduceOp.MAX)
+    return not bad.item()
 
 
 def _norm(gradients: Iterable[Tensor]) -> Tensor:

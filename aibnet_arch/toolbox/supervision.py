@@ -67,6 +67,8 @@ class Supervisor:
         self._call('resume_training', resume_state)
         extra = resume_state.get('extra', {})
         self._skipped, self._skipped_in_row = extra.get('skipped', (0, 0))
+        if extra.get('scaler'):
+            self.model.scaler.load_state_dict(extra['scaler'])
         record = CheckpointFolder.of(self.model.opt).record(iteration)
         if record.get('best_metrics'):
             self.model.best_metric_results = record['best_metrics']
@@ -148,6 +150,7 @@ class Supervisor:
             'random_states': states,
             'manual_seed': self.model.opt['manual_seed'],
             'skipped': (self._skipped, self._skipped_in_row),
+            'scaler': self.model.scaler.state_dict() if hasattr(self.model, 'scaler') else {},
         }
 
     def _any_process(self, here: bool) -> bool:

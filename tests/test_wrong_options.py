@@ -1,0 +1,244 @@
+"""Option files with one fault each: refused before training, the place named, nothing made, nothing moved."""
+
+import pytest
+import torch
+import yaml
+
+from aibnet_arch.toolbox.command import main
+
+from .training import make_dataset, options, reset_logger, run
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Data, and the folders of a former run that nothing may touch."""
+    root = tmp_path_factory.mktemp('wrong')
+    make_dataset(root)
+    for folder in ('experiments/run', 'tb_logger/run'):
+        (root / folder).mkdir(parents=True)
+        (root / folder / 'precious').write_text('days of training')
+    torch.save({'params': {'weight': torch.ones(2)}}, root / 'other.pth')
+    torch.save({'something': torch.ones(2), 'else': {}}, root / 'keyless.pth')
+    (root / 'cut.pth').write_bytes((root / 'other.pth').read_bytes()[:300])
+    return root
+
+
+def everything(root):
+    return sorted(path for path in root.rglob('*') if path.name != 'opt.yml')
+
+
+def rename(section, old, new):
+    def change(opt):
+        for key in section:
+            opt = opt[key]
+        opt[new] = opt.pop(old)
+
+    return change
+
+
+def put(place, value):
+    *section, last = place.split('.')
+
+    def change(opt):
+        for key in section:
+            opt = opt[key]
+        opt[last] = value
+
+    return change
+
+
+def drop(place):
+    *section, last = place.split('.')
+
+    def change(opt):
+        for key in section:
+            opt = opt[key]
+        del opt[last]
+
+    return change
+
+
+def foreign(**changes):
+    """The options of SRModel with one of BasicSR's networks, with changes."""
+
+    def change(opt):
+        opt['model_type'] = 'SRModel'
+        opt['network_g'] = {'type': 'ECBSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_block': 1, 'num_channel': 4,
+                            'with_idt': False, 'act_type': 'relu', 'scale': 1}  # fmt: skip
+        del opt['train']['stage_iter']
+        opt['train']['pixel_opt'] = {'type': 'L1Loss'}
+        opt['train']['scheduler'].update(periods=[9], restart_weights=[1])
+        for place, value in changes.items():
+            put(place.replace('__', '.'), value)(opt)
+
+    return change
+
+
+WRONG = {
+    # Keys that nothing reads
+    'a key of the top level': (rename((), 'manual_seed', 'manual_sed'), "manual_sed: nothing reads this key (did you mean 'manual_seed'?)"),
+    'a key of train': (put('train.ema_decayy', 0.9), "train.ema_decayy: nothing reads this key (did you mean 'ema_decay'?)"),
+    'warmup': (put('train.warmup_iters', 5), "train.warmup_iters: nothing reads this key (did you mean 'warmup_iter'?)"),
+    'a key of val': (put('val.pbarr', True), "val.pbarr: nothing reads this key (did you mean 'pbar'?)"),
+    'a key of logger': (put('logger.keep_checkpoint', 3), "did you mean 'keep_checkpoints'?"),
+    'a key of wandb': (put('logger.wandb', {'projekt': 'x'}), "logger.wandb.projekt: nothing reads this key (did you mean 'project'?)"),
+    'a key of path': (put('path.pretrained_network_g', 'x.pth'), "path.pretrained_network_g: nothing reads this key (did you mean 'pretrain_network_g'?)"),
+    'a path of no network': (put('path.param_key_d', 'params'), 'path.param_key_d: nothing reads this key'),
+    'a key of a dataset': (put('datasets.train.use_hflp', True), "datasets.train.use_hflp: nothing reads this key (did you mean 'use_hflip'?)"),
+    'a key of the backend': (put('datasets.val.io_backend', {'type': 'lmdb', 'readonyl': True}), "datasets.val.io_backend.readonyl: nothing reads this key (did you mean 'readonly'?)"),
+    'a key of another model class': (foreign(train__strategyy='direct'), 'train.strategyy: nothing reads this key'),
+    'total_iters': (rename(('train',), 'total_iter', 'total_iters'), "did you mean 'total_iters'?"),
+    # Names
+    'model': (put('model_type', 'AIBNetModell'), "did you mean 'AIBNetModel'?"),
+    'network': (put('network_g.type', 'AIBNett'), "network_g.type: 'AIBNett' is not registered (did you mean 'AIBNet'?)"),
+    'dataset class': (put('datasets.train.type', 'PairedFlipDatset'), "did you mean 'PairedFlipDataset'?"),
+    'metric': (put('val.metrics.psnr.type', 'calculate_psnrr'), "did you mean 'calculate_psnr'?"),
+    'loss': (put('train.pixel_opt.type', 'AIBLoss'), "did you mean 'AIBNetLoss'?"),
+    'optimizer': (put('train.optim_g.type', 'Adamm'), "did you mean 'Adam'?"),
+    'scheduler': (put('train.scheduler.type', 'Cosine'), 'expected one of CosineAnnealingRestartLR'),
+    'phase': (rename(('datasets',), 'val', 'tset'), 'datasets.tset'),
+    'prefetch mode': (put('datasets.train.prefetch_mode', 'gpu'), "prefetch_mode: 'gpu'"),
+    'a backend': (put('datasets.train.io_backend', {'type': 'lmbd'}), 'expected {type: lmdb}'),
+    # Arguments
+    'argument of the network': (rename(('network_g',), 'width', 'widht'), "network_g.widht: AIBNet has no such option (did you mean 'width'?)"),
+    'argument of the loss': (put('train.pixel_opt.edge_wieght', 1), "did you mean 'edge_weight'?"),
+    'argument of the metric': (put('val.metrics.psnr.crop_bordr', 1), "did you mean 'crop_border'?"),
+    'argument of the optimizer': (put('train.optim_g.betaz', 1), "did you mean 'betas'?"),
+    'argument of the scheduler': (put('train.scheduler.eta_mi', 1), "did you mean 'eta_min'?"),
+    'width': (put('network_g.width', 7), 'decoupler_groups=8 does not divide the 7'),
+    'blocks': (put('network_g.encoder_blocks', [1, 1]), 'expected 4 numbers'),
+    'a network that cannot be built': (foreign(network_g__act_type='softmaxx'), 'network_g: ECBSR cannot be built'),
+    'betas': (put('train.optim_g.betas', [0.9, 1.5]), 'train.optim_g: Adam refuses these options'),
+    'a loss out of range': (foreign(train__pixel_opt={'type': 'L1Loss', 'reduction': 'average'}), 'train.pixel_opt: L1Loss refuses these options'),
+    'metric without its argument': (drop('val.metrics.psnr.crop_border'), 'val.metrics.psnr.crop_border is missing'),
+    # Types and ranges
+    'text for a number': (put('train.optim_g.lr', '2e-x'), "train.optim_g.lr: '2e-x'"),
+    'text for a size': (put('datasets.train.gt_size', '32'), "datasets.train.gt_size: '32': expected a whole number"),
+    'text for a switch': (put('datasets.train.use_hflip', 'yes please'), 'datasets.train.use_hflip'),
+    'number for a switch': (put('val.save_img', 1), 'val.save_img: 1: expected true or false'),
+    'zero': (put('val.val_freq', 0), 'val.val_freq: 0'),
+    'text for a frequency': (put('logger.print_freq', 'often'), "logger.print_freq: 'often'"),
+    'ema': (put('train.ema_decay', 1.5), 'train.ema_decay: 1.5: expected a number from 0 to below 1'),
+    'clipping': (put('train.grad_clip', 0), 'train.grad_clip: 0: expected a number above 0'),
+    'workers': (put('datasets.train.num_worker_per_gpu', -1), 'datasets.train.num_worker_per_gpu: -1'),
+    'seed': (put('manual_seed', 'ten'), "manual_seed: 'ten'"),
+    'better': (put('val.metrics.psnr.better', 'more'), "val.metrics.psnr.better: 'more': expected higher or lower"),
+    'devices': (put('num_gpu', 'two'), "num_gpu: 'two'"),
+    'too many devices': (put('num_gpu', 99), 'num_gpu: 99, but'),
+    'a slash': (put('name', 'a/b'), 'no slash'),
+    'a list for a section': (put('train', [1, 2]), 'train: expected keys and values'),
+    'a path that is a number': (put('path.pretrain_network_g', 5), 'path.pretrain_network_g: 5: expected a text'),
+    'precision': (put('train.amp', 'half'), "train.amp: 'half': expected bf16"),
+    'stop after no sub-decoder': (put('val.up_to', 3), 'val.up_to: 3: the network has sub-decoders 1 to 2'),
+    # Missing
+    'no loss': (drop('train.pixel_opt'), 'train.pixel_opt is missing'),
+    'no backend': (drop('datasets.train.io_backend'), 'datasets.train.io_backend is missing'),
+    'no use_rot': (drop('datasets.train.use_rot'), 'datasets.train.use_rot is missing'),
+    'no use_vflip': (drop('datasets.train.use_vflip'), 'datasets.train.use_vflip is missing'),
+    'no gt_size': (drop('datasets.train.gt_size'), 'datasets.train.gt_size is missing'),
+    'no name of a dataset': (drop('datasets.val.name'), 'datasets.val.name is missing'),
+    'no scale': (drop('scale'), 'scale is missing'),
+    'no training data': (drop('datasets.train'), 'datasets.train is missing'),
+    'no val_freq': (drop('val.val_freq'), 'val.val_freq is missing'),
+    'no periods': (lambda opt: (foreign()(opt), drop('train.scheduler.periods')(opt)), 'train.scheduler'),
+    # Schedule and stages
+    'a schedule shorter than a stage': (put('train.scheduler.periods', [4]), 'end before the longest stage'),
+    'a schedule shorter than the run': (foreign(train__scheduler__periods=[5]), 'train.scheduler.periods: [5] end after 5 iterations'),
+    'weights of restarts': (foreign(train__scheduler__restart_weights=[1, 2]), 'train.scheduler: CosineAnnealingRestartLR refuses'),
+    'stages that do not add up': (put('train.total_iter', 10), 'adds up to 9, total_iter is 10'),
+    'a stage without weights': (put('train.stage_iter', [0, 9]), 'path.pretrain_network_stages must name'),
+    'a frozen random encoder': (put('network_g.freeze_encoder', True), 'the encoder would stay random'),
+    'one image a batch': (put('datasets.train.batch_size_per_gpu', 1), 'at least 2 images'),
+    # Weights
+    'no state': (put('path.resume_state', 'nowhere.state'), 'path.resume_state: there is no file'),
+    'weights of another network': (put('path.pretrain_network_g', 'other.pth'), 'other.pth does not fit AIBNet'),
+    'weights without the entry': (put('path.pretrain_network_g', 'keyless.pth'), "keyless.pth has no entry 'params'; it has: something, else"),
+    'weights cut short': (put('path.pretrain_network_g', 'cut.pth'), 'cut.pth'),
+    'weights of another network, other class': (foreign(path__pretrain_network_g='other.pth'), 'other.pth does not fit ECBSR'),
+    'encoder of another network': (put('path.pretrain_network_encoder', 'other.pth'), 'other.pth does not fit the nafnet encoder'),
+    'encoder that is not there': (put('path.pretrain_network_encoder', 'nowhere.pth'), 'path.pretrain_network_encoder: the weights of the nafnet encoder are not at nowhere.pth'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('fault', WRONG)
+def test_wrong_options_are_refused_before_anything_is_made(fault, root, monkeypatch, capsys):
+    change, message = WRONG[fault]
+    opt = options()
+    change(opt)
+    before = everything(root)
+    # Without datasets.train, `check` takes the file for one of testing, where other keys are needed.
+    for command in ('train', 'check') if 'train' in opt['datasets'] else ('train',):
+        assert run(opt, root=root, monkeypatch=monkeypatch, command=command) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert 'Traceback' not in told
+    assert everything(root) == before
+
+
+FILES = {
+    'a key twice': ('name: a\nname: b\n', "opt.yml, line 2: the key 'name' stands on line 1 already"),
+    'a key twice in a section': ('train:\n  total_iter: 1\n  total_iter: 2\n', "the key 'total_iter' stands on line 2"),
+    'no YAML': ('name: [1, 2\n', 'opt.yml, line'),
+    'a tab': ('train:\n\ttotal_iter: 1\n', 'opt.yml, line 2'),
+    'nothing': ('', 'must hold keys and values'),
+    'a list': ('- name\n', 'must hold keys and values'),
+    'a tag': ('name: !!python/object/apply:os.mkdir [boom]\n', 'only plain values are read'),
+    'a number': ('5\n', 'must hold keys and values'),
+}
+
+
+@pytest.mark.parametrize('fault', FILES)
+def test_files_that_are_no_option_files_are_refused(fault, root, monkeypatch, capsys):
+    text, message = FILES[fault]
+    monkeypatch.chdir(root)
+    (root / 'opt.yml').write_text(text)
+    before = everything(root)
+    for command in ('train', 'check', 'test'):
+        reset_logger()
+        assert main([command, '-opt', 'opt.yml']) == 2
+        assert message in capsys.readouterr().err
+    assert everything(root) == before
+
+
+def test_files_that_are_not_there_or_no_text_are_refused(root, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    assert main(['train', '-opt', 'nowhere.yml']) == 2
+    assert 'no option file nowhere.yml' in capsys.readouterr().err
+    (root / 'opt.yml').write_bytes(b'\xff\xfe\x00')
+    assert main(['train', '-opt', 'opt.yml']) == 2
+    assert 'opt.yml is no text file' in capsys.readouterr().err
+
+
+OVERRIDES = {
+    'train:total_itr=5': "did you mean 'train:total_iter'?",
+    'train:total_iter': 'expected KEY:KEY=VALUE',
+    'train:total_iter=[1': '--force_yml',
+    'name=!!python/name:os.mkdir': 'only plain values are read',
+    'train:total_iter=five': "train.total_iter: 'five'",
+}
+
+
+@pytest.mark.parametrize('override', OVERRIDES)
+def test_wrong_overrides_are_refused(override, root, monkeypatch, capsys):
+    before = everything(root)
+    assert run(options(), root=root, monkeypatch=monkeypatch, flags=('--force_yml', override)) == 2
+    assert OVERRIDES[override] in capsys.readouterr().err
+    assert everything(root) == before
+
+
+def test_all_problems_are_told_at_once(root, monkeypatch, capsys):
+    opt = options(ema_decayy=1)
+    opt['network_g']['widht'] = 8
+    opt['datasets']['val']['dataroot_gt'] = 'nowhere.lmdb'
+    opt['path']['resume_state'] = 'nowhere.state'
+    assert run(opt, root=root, monkeypatch=monkeypatch) == 2
+    told = capsys.readouterr().err
+    for place in ('1. ', '2. ', '3. ', 'network_g.widht', 'nowhere.lmdb', 'nowhere.state'):
+        assert place in told
+
+
+def test_numbers_are_read_as_people_write_them(root, monkeypatch):
+    monkeypatch.chdir(root)
+    (root / 'opt.yml').write_text(yaml.safe_dump(options()).replace('lr: 0.002', 'lr: 2e-3'))
+    reset_logger()
+    assert main(['check', '-opt', 'opt.yml']) == 0
