@@ -60,6 +60,23 @@ def disk(change):
     return both
 
 
+def listed(text):
+    """Folders, with the pictures of a list alone."""
+
+    def change(root, opt):
+        in_folders(root, opt)
+        opt['datasets']['train']['meta_info_file'] = 'list.txt'
+        if text is not None:
+            (root / 'list.txt').write_text(text)
+
+    return change
+
+
+def single(opt):
+    opt['datasets']['val'] = {'name': 'single', 'type': 'SingleImageDataset', 'dataroot_lq': 'data/folders/lq',
+                              'io_backend': {'type': 'disk'}}  # fmt: skip
+
+
 WRONG = {
     'no folder': (lambda root, opt: shutil.rmtree(root / LQ), f'datasets.train.dataroot_lq: there is no {LQ}'),
     'no data.mdb': (lambda root, opt: (root / GT / 'data.mdb').unlink(), f'{GT} has no data.mdb'),
@@ -67,7 +84,7 @@ WRONG = {
     'neither': (lambda root, opt: [p.unlink() for p in (root / LQ).iterdir()], 'has no data.mdb and no meta_info.txt'),
     'empty meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text(''), '6 keys of data/train/gt.lmdb have no partner: p0'),
     'both empty': (lambda root, opt: [(root / p / 'meta_info.txt').write_text('') for p in (LQ, GT)], 'holds no pictures'),
-    'garbage in meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text('garbage'), 'meta_info.txt is damaged, or a key has a dot (line 1'),
+    'garbage in meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text('garbage'), 'is damaged, or a key has a dot or is not ASCII (line 1'),
     'a dot in a key': (lambda root, opt: edit(root, LQ, 'p3.png', 'p.3.png'), "(line 4: 'p.3.png"),
     'another key': (lambda root, opt: edit(root, LQ, 'p3.png', 'q3.png'), '1 keys of data/train/lq.lmdb have no partner: q3'),
     'a key too many': (lambda root, opt: edit(root, GT, 'p3.png', 'p3x.png'), '1 keys of data/train/gt.lmdb have no partner: p3x'),
@@ -88,8 +105,20 @@ WRONG = {
     'folder: a file': (disk(lambda root: (shutil.rmtree(root / 'data/folders/lq'), (root / 'data/folders/lq').write_text(''))), 'data/folders/lq is no folder'),
     'folder: empty': (disk(lambda root: [p.unlink() for p in (root / 'data/folders/gt').iterdir()]), 'data/folders/gt holds no pictures'),
     'folder: another name': (disk(lambda root: (root / 'data/folders/lq/p1.png').rename(root / 'data/folders/lq/x.png')), '1 keys of data/folders/lq have no partner: x'),
-    'folder: damaged': (disk(lambda root: (root / 'data/folders/gt/p1.png').write_text('text')), 'p1 (does not decode)'),
+    'folder: damaged': (disk(lambda root: (root / 'data/folders/gt/p1.png').write_text('text')), 'p1.png (does not decode)'),
     'folder: sizes': (disk(lambda root: (root / 'data/folders/gt/p1.png').write_bytes(png(40, 48))), '1 pairs differ in size (scale 1): p1'),
+    'a key that is not ASCII': (lambda root, opt: edit(root, LQ, 'p3.png', 'pä.png'), 'a key has a dot or is not ASCII'),
+    'crop and scale': (lambda root, opt: opt.update(scale=3), 'datasets.train.gt_size: 32 is no multiple of scale (3)'),
+    'fewer than a batch of a part': (lambda root, opt: opt['datasets']['train'].update(batch_size_per_gpu=7, dataset_enlarge_ratio=0.5), 'enlarged 0.5 times'),
+    'folder: another ending': (disk(lambda root: (root / 'data/folders/lq/p1.png').rename(root / 'data/folders/lq/p1.jpg')), '1 keys of data/folders/lq have no partner: p1.jpg'),
+    'folder: template': (lambda root, opt: (in_folders(root, opt), opt['datasets']['train'].update(filename_tmpl='{}x4')), '6 keys of data/folders/gt have no partner: p0.png'),
+    'folder: odd template': (lambda root, opt: (in_folders(root, opt), opt['datasets']['train'].update(filename_tmpl='{1}')), "datasets.train.filename_tmpl: '{1}'"),
+    'folder: no list': (listed(None), 'datasets.train.meta_info_file: list.txt cannot be read'),
+    'folder: a list of what is not there': (listed('p0.png (40,40,3)\np9.png (40,40,3)\n'), 'data/folders/gt has no p9.png, which list.txt lists'),
+    'folder: an empty line in the list': (listed('p0.png\n\np1.png\n'), 'line 2 of list.txt is empty'),
+    'folder: an empty list': (listed(''), 'holds no pictures'),
+    'other dataset: empty': (lambda root, opt: (single(opt), [p.unlink() for p in (root / 'data/folders/lq').iterdir()]), 'datasets.val: data/folders/lq holds no pictures'),
+    'other dataset: no list': (lambda root, opt: (single(opt), opt['datasets']['val'].update(meta_info_file='list.txt')), 'datasets.val: SingleImageDataset cannot be made with these options: FileNotFoundError'),
     'folder: a text among them': (disk(lambda root: (root / 'data/folders/gt/readme.txt').write_text('text')), 'have no partner: readme'),
 }  # fmt: skip
 
@@ -134,3 +163,40 @@ def test_good_folders_are_fine(root, monkeypatch):
     opt = options(stage_iter=[1, 1], total_iter=2)
     in_folders(root, opt)
     assert run(opt, root=root, monkeypatch=monkeypatch) == 0
+
+
+def test_other_names_are_fine(root, monkeypatch, capsys):
+    """Keys with blanks in LMDBs, templates and lists in folders: what BasicSR reads is not refused."""
+    for path in (LQ, GT):
+        with lmdb.open(str(root / path)) as env, env.begin(write=True) as transaction:
+            transaction.put(b'p 3', transaction.pop(b'p3'))
+        edit(root, path, 'p3.png', 'p 3.png')
+    opt = options()
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check', flags=('--decode', 'all')) == 0
+    for picture in (root / 'data/folders/lq').iterdir():
+        picture.rename(picture.with_name(f'{picture.stem}_lq.png'))
+    (root / 'data/folders/lq/stray.txt').write_text('not in the list')
+    listed(''.join(f'p{number}.png (40,40,3)\n' for number in range(6)))(root, opt)
+    opt['datasets']['train']['filename_tmpl'] = '{}_lq'
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check', flags=('--decode', 'all')) == 0
+
+
+def test_what_is_left_over_in_validation_is_fine(root, monkeypatch):
+    """Of gt, BasicSR cuts what is no multiple of the scale, but not in training."""
+    opt = options()
+    opt['scale'] = 3
+    del opt['datasets']['train'], opt['train'], opt['logger'], opt['val']['val_freq']
+    in_folders(root, {'datasets': {'train': opt['datasets']['val']}})
+    for picture in (root / 'data/folders/lq').iterdir():
+        picture.write_bytes(png(13, 13))  # gt is 40 x 40
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check') == 0
+
+
+def test_two_processes_share_a_batch(root, monkeypatch, capsys):
+    opt = options()
+    opt['datasets']['train']['batch_size_per_gpu'] = 3
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check') == 0
+    opt['datasets']['train']['batch_size_per_gpu'] = 4
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check') == 2
+    assert 'an iteration takes 8 images, but 6 pictures' in capsys.readouterr().err

@@ -19,6 +19,7 @@ def root(tmp_path_factory):
         (root / folder / 'precious').write_text('days of training')
     torch.save({'params': {'weight': torch.ones(2)}}, root / 'other.pth')
     torch.save({'something': torch.ones(2), 'else': {}}, root / 'keyless.pth')
+    torch.save({'weight': torch.ones(2)}, root / 'bare.pth')
     (root / 'cut.pth').write_bytes((root / 'other.pth').read_bytes()[:300])
     return root
 
@@ -88,6 +89,14 @@ WRONG = {
     'a key of the backend': (put('datasets.val.io_backend', {'type': 'lmdb', 'readonyl': True}), "datasets.val.io_backend.readonyl: nothing reads this key (did you mean 'readonly'?)"),
     'a key of another model class': (foreign(train__strategyy='direct'), 'train.strategyy: nothing reads this key'),
     'total_iters': (rename(('train',), 'total_iter', 'total_iters'), "did you mean 'total_iters'?"),
+    'a key of another section': (put('train.val_freq', 3), 'train.val_freq: nothing reads this key (it belongs below val)'),
+    'a key one level too high': (put('train.lr', 1e-3), 'train.lr: nothing reads this key'),
+    'a key of a dataset at the top': (put('gt_size', 32), 'gt_size: nothing reads this key (it belongs below a dataset)'),
+    'a key of another dataset class': (put('datasets.train.type', 'PairedImageDataset'), "datasets.train.use_vflip: nothing reads this key"),
+    'an option of AIBNetModel': (foreign(train__stage_iter=[9]), 'train.stage_iter: nothing reads this key'),
+    'a network that nothing trains': (put('network_d', {'type': 'VGGStyleDiscriminator', 'num_in_ch': 3, 'num_feat': 4}), 'network_d: nothing reads this key'),
+    'a key of dist_params': (put('dist_params', {'prot': 29500}), "dist_params.prot: nothing reads this key (did you mean 'port'?)"),
+    'a key that is a number': (lambda opt: opt['train'].update({5: 1}), 'train.5: the key 5 is no text'),
     # Names
     'model': (put('model_type', 'AIBNetModell'), "did you mean 'AIBNetModel'?"),
     'network': (put('network_g.type', 'AIBNett'), "network_g.type: 'AIBNett' is not registered (did you mean 'AIBNet'?)"),
@@ -108,7 +117,7 @@ WRONG = {
     'width': (put('network_g.width', 7), 'decoupler_groups=8 does not divide the 7'),
     'blocks': (put('network_g.encoder_blocks', [1, 1]), 'expected 4 numbers'),
     'a network that cannot be built': (foreign(network_g__act_type='softmaxx'), 'network_g: ECBSR cannot be built'),
-    'betas': (put('train.optim_g.betas', [0.9, 1.5]), 'train.optim_g: Adam refuses these options'),
+    'betas': (put('train.optim_g.betas', [0.9, 1.5]), 'train.optim_g.betas: [0.9, 1.5]: expected two numbers from 0 to below 1'),
     'a loss out of range': (foreign(train__pixel_opt={'type': 'L1Loss', 'reduction': 'average'}), 'train.pixel_opt: L1Loss refuses these options'),
     'metric without its argument': (drop('val.metrics.psnr.crop_border'), 'val.metrics.psnr.crop_border is missing'),
     # Types and ranges
@@ -130,7 +139,29 @@ WRONG = {
     'a path that is a number': (put('path.pretrain_network_g', 5), 'path.pretrain_network_g: 5: expected a text'),
     'precision': (put('train.amp', 'half'), "train.amp: 'half': expected bf16"),
     'stop after no sub-decoder': (put('val.up_to', 3), 'val.up_to: 3: the network has sub-decoders 1 to 2'),
+    'infinitely many iterations': (put('train.total_iter', float('inf')), 'train.total_iter: inf: expected a whole number'),
+    'a crop of 32.0': (put('datasets.train.gt_size', 32.0), 'datasets.train.gt_size: 32.0: expected a whole number'),
+    'no ema': (put('train.ema_decay', None), 'train.ema_decay: None: expected a number'),
+    'no warmup': (put('train.warmup_iter', None), 'train.warmup_iter: None: expected a whole number of iterations, or -1'),
+    'strictness': (put('path.strict_load_g', None), 'path.strict_load_g: None: expected true or false'),
+    'no crop_border': (put('val.metrics.psnr.crop_border', None), 'val.metrics.psnr.crop_border: None'),
+    'metrics as a list': (put('val.metrics', ['psnr']), 'val.metrics: expected keys and values'),
+    'wandb as a name': (put('logger.wandb', 'mine'), "logger.wandb: 'mine': expected keys and values"),
+    'wandb alone': (put('logger.wandb', {'project': 'mine'}), 'logger.wandb.project needs logger.use_tb_logger: true'),
+    'a scheduler as a name': (put('train.scheduler', 'CosineAnnealingRestartLR'), 'train.scheduler: '),
+    'milestones': (put('train.scheduler', {'type': 'MultiStepLR', 'milestones': 5}), 'train.scheduler.milestones: 5: expected a list'),
+    'a negative width': (put('network_g.width', -8), 'network_g: AIBNet cannot be built'),
+    'datasets as a number': (put('datasets', 5), 'datasets: expected keys and values'),
+    'a dataset as a path': (put('datasets.val', 'data/val'), 'datasets.val: expected keys and values'),
+    'a type that is a list': (put('model_type', ['AIBNetModel']), 'model_type: '),
     # Missing
+    'a section': (put('train', None), 'train is missing'),
+    'all of val': (put('val', {}), 'val.save_img is missing'),
+    'all of network_g': (put('network_g', {}), 'network_g: there is nothing in it'),
+    'no learning rate': (drop('train.optim_g.lr'), 'train.optim_g.lr is missing'),
+    'no milestones': (put('train.scheduler', {'type': 'MultiStepLR'}), 'train.scheduler: MultiStepLR refuses these options'),
+    'no loss of another model class': (foreign(train__pixel_opt=None), 'train.pixel_opt is missing'),
+    'a dataset without its folder': (put('datasets.train.dataroot_lq', ''), "datasets.train.dataroot_lq: ''"),
     'no loss': (drop('train.pixel_opt'), 'train.pixel_opt is missing'),
     'no backend': (drop('datasets.train.io_backend'), 'datasets.train.io_backend is missing'),
     'no use_rot': (drop('datasets.train.use_rot'), 'datasets.train.use_rot is missing'),
@@ -155,9 +186,15 @@ WRONG = {
     'weights without the entry': (put('path.pretrain_network_g', 'keyless.pth'), "keyless.pth has no entry 'params'; it has: something, else"),
     'weights cut short': (put('path.pretrain_network_g', 'cut.pth'), 'cut.pth'),
     'weights of another network, other class': (foreign(path__pretrain_network_g='other.pth'), 'other.pth does not fit ECBSR'),
+    'weights without an entry at all': (put('path.pretrain_network_g', 'bare.pth'), 'set path.param_key_*: ~'),
+    'weights of which nothing fits': (foreign(path__pretrain_network_g='other.pth', path__strict_load_g=False), 'other.pth does not fit ECBSR'),
     'encoder of another network': (put('path.pretrain_network_encoder', 'other.pth'), 'other.pth does not fit the nafnet encoder'),
     'encoder that is not there': (put('path.pretrain_network_encoder', 'nowhere.pth'), 'path.pretrain_network_encoder: the weights of the nafnet encoder are not at nowhere.pth'),
 }  # fmt: skip
+
+
+def has_training_data(opt):
+    return isinstance(opt['datasets'], dict) and 'train' in opt['datasets']
 
 
 @pytest.mark.parametrize('fault', WRONG)
@@ -167,7 +204,7 @@ def test_wrong_options_are_refused_before_anything_is_made(fault, root, monkeypa
     change(opt)
     before = everything(root)
     # Without datasets.train, `check` takes the file for one of testing, where other keys are needed.
-    for command in ('train', 'check') if 'train' in opt['datasets'] else ('train',):
+    for command in ('train', 'check') if has_training_data(opt) else ('train',):
         assert run(opt, root=root, monkeypatch=monkeypatch, command=command) == 2
         told = capsys.readouterr().err
         assert message in told
@@ -184,6 +221,7 @@ FILES = {
     'a list': ('- name\n', 'must hold keys and values'),
     'a tag': ('name: !!python/object/apply:os.mkdir [boom]\n', 'only plain values are read'),
     'a number': ('5\n', 'must hold keys and values'),
+    'a list as a key': ('? [a, b]\n: 1\n', 'opt.yml'),
 }
 
 
@@ -231,9 +269,11 @@ def test_all_problems_are_told_at_once(root, monkeypatch, capsys):
     opt['network_g']['widht'] = 8
     opt['datasets']['val']['dataroot_gt'] = 'nowhere.lmdb'
     opt['path']['resume_state'] = 'nowhere.state'
+    opt['train']['optim_g']['lr'] = 'fast'
+    opt['logger'] = 7
     assert run(opt, root=root, monkeypatch=monkeypatch) == 2
     told = capsys.readouterr().err
-    for place in ('1. ', '2. ', '3. ', 'network_g.widht', 'nowhere.lmdb', 'nowhere.state'):
+    for place in ('1. ', '6. ', 'ema_decayy', 'optim_g.lr', 'logger', 'network_g.widht', 'nowhere.lmdb', 'nowhere.state'):
         assert place in told
 
 

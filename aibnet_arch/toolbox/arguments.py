@@ -116,7 +116,8 @@ def run_check(argv: list[str]) -> int:
     arguments = check_arguments(argv)
     opt = load_option_file(arguments.opt)
     apply_overrides(opt, arguments.force_yml or ())
-    is_train = 'train' in (opt.get('datasets') or {})
+    datasets = opt.get('datasets')
+    is_train = isinstance(datasets, dict) and 'train' in datasets
     opt['auto_resume'], opt['is_train'] = False, is_train
     try:
         preflight(opt, is_train=is_train, decode=arguments.decode)

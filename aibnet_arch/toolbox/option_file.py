@@ -77,7 +77,7 @@ def parse_yaml(text: str, *, name: str) -> Any:
         raise OptionError([f'{_place(name, error)}: {error.problem}; only plain values are read']) from error
     except yaml.MarkedYAMLError as error:
         raise OptionError([f'{_place(name, error)}: {error.problem}']) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:  # TypeError: a list as a key
         raise OptionError([f'{name} is no YAML: {error}']) from error
     if loader.problems:
         raise OptionError(loader.problems)

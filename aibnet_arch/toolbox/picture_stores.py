@@ -165,7 +165,8 @@ def open_pair(dataset: Mapping[str, Any]) -> tuple[dict[str, PictureStore], list
     # BasicSR looks for NAME.png of gt as TEMPLATE.png of lq.
     expected = {name: f'{template.format(Path(name).stem)}{Path(name).suffix}' for name in names}
     partners = {name: file for name, file in expected.items() if (lq / file).is_file()}
-    alone = () if listed else set(_names(lq)) - set(partners.values())
+    alone = [] if listed else sorted(set(_names(lq)) - set(partners.values()))
     stores['dataroot_gt'] = FolderStore(gt, there)
-    stores['dataroot_lq'] = FolderStore(lq, {**partners, **{file: file for file in alone}})
+    # A file of lq may have the name of one of gt, and yet be no partner.
+    stores['dataroot_lq'] = FolderStore(lq, {**partners, **{f'./{n}' if n in names else n: n for n in alone}})
     return stores, problems

@@ -12,7 +12,7 @@ from .errors import OptionError
 from .option_file import did_you_mean
 from .preflight_data import check_dataset
 from .preflight_keys import check_keys
-from .preflight_registered import check_registered, registered
+from .preflight_registered import check_registered, is_trusted, registered
 from .preflight_required import required_keys
 from .preflight_training import batch_of_run, check_devices, check_training
 from .preflight_types import check_types
@@ -50,44 +50,48 @@ def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
     if opt.get('path') is None:
         opt['path'] = {}
     problems = [*_check_keys_are_texts(opt), *_check_sections(opt)]
-    # What has no structure has been told; the other checks see it empty.
-    sound = {key: {} if key in SECTIONS and not isinstance(opt[key], Mapping) and opt[key] is not None else value
-             for key, value in _with_text_keys(opt).items()}  # fmt: skip
+    # What has no structure has been told above; the other checks do not see it.
+    sound = _with_text_keys(opt)
+    for section in SECTIONS:
+        if not isinstance(sound.get(section), Mapping):
+            sound[section] = {} if section == 'path' else None
     sound['datasets'] = {phase: dataset for phase, dataset in (sound.get('datasets') or {}).items()
                          if isinstance(dataset, Mapping)}  # fmt: skip
     model = registered(MODEL_REGISTRY, sound.get('model_type'))
     classes = {phase: registered(DATASET_REGISTRY, dataset.get('type')) for phase, dataset in sound['datasets'].items()}
     known = {phase: cls for phase, cls in classes.items() if cls is not None}
-    broken = tuple(f'{place}{end}' for place in _places(problems) for end in '.:')
+    broken = tuple(f'{place}{end}' for place in _places(problems) for end in '.: ')
     required = _check_required(sound, known, is_train=is_train)
     problems += [problem for problem in required if not problem.startswith(broken)]
-    problems += [problem for problem in check_types(sound) if problem.partition(': ')[0] not in _places(problems)]
-    problems += check_devices(sound)
+    others = [phase for phase, cls in classes.items() if not (cls and is_trusted(cls))]
+    problems += check_types(sound, others=others)
     problems += check_registered(sound)
+    problems += check_devices(sound)
+    # What hangs on a part that is wrong in itself would only stumble over it.
+    wrong = {place for place in (*sound, *(f'datasets.{phase}' for phase in known)) if _below(problems, place)}
     problems += check_keys(sound, model, known)
-    train_is_whole = is_train and not _below(problems, 'train') and bool(sound.get('train'))
+    train_is_whole = is_train and 'train' not in wrong and bool(sound.get('train'))
     if train_is_whole:
         problems += check_training(sound, model)
     problems += _check_files(sound)
-    if not _below(problems, 'path'):
-        problems += check_networks(sound, wrong=[key for key in sound if _below(problems, key)])
-    if model and not _below(problems, 'path', 'network_g', 'val', 'scale') and (train_is_whole or not is_train):
+    if 'path' not in wrong:
+        problems += check_networks(sound, wrong=wrong)
+    can_ask = not wrong & {'path', 'val', 'scale'} and not _below(problems, 'network_g') and bool(sound['network_g'])
+    if model and can_ask and (train_is_whole or not is_train):
         problems += _check_model(model, sound, is_train=is_train)
     for phase, dataset in sound['datasets'].items():
-        if phase in known and not _below(problems, f'datasets.{phase}', 'scale'):
-            trains = phase == 'train' and not _below(problems, 'num_gpu')
+        if phase in known and not wrong & {f'datasets.{phase}', 'scale'}:
+            batch = batch_of_run(sound) if phase == 'train' and 'num_gpu' in sound and 'num_gpu' not in wrong else None
             problems += check_dataset(
-                phase, dataset, known[phase], scale=sound.get('scale') or 1,
-                batch=batch_of_run(sound) if trains else None, decode=decode,
-            )  # fmt: skip
+                phase, dataset, known[phase], scale=sound.get('scale') or 1, batch=batch, decode=decode
+            )
     if problems:
         raise OptionError(list(dict.fromkeys(problems)))
 
 
-def _below(problems: list[str], *places: str) -> bool:
-    """Whether one of the problems lies in one of the places."""
-    starts = tuple(f'{place}{end}' for place in places for end in ('.', ':', ' '))
-    return any(problem.startswith(starts) for problem in problems)
+def _below(problems: list[str], place: str) -> bool:
+    """Whether one of the problems lies in a place."""
+    return any(problem.startswith((f'{place}.', f'{place}:', f'{place} ')) for problem in problems)
 
 
 def _places(problems: list[str]) -> set[str]:
@@ -134,7 +138,7 @@ def _check_required(opt: Mapping[str, Any], classes: Mapping[str, type], *, is_t
             yield f'{"network_g" if opt.get("network_g") == {} else "datasets"}: there is nothing in it'
     for section, required in REQUIRED_IN.items():
         options = opt.get(section)
-        if options or (section != 'val' and options == {} and is_train):
+        if options is not None:
             for key in required:
                 if options.get(key) is None:
                     yield f'{section}.{key} is missing{did_you_mean(key, [k for k in options if k not in required])}'

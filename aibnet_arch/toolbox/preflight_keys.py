@@ -26,6 +26,7 @@ _STAND_INS = ('mends', 'training_run')
 _INSTALLED = ('torch', 'torchvision', 'numpy', 'abc', 'builtins', 'typing', 'collections')
 # What the storages of BasicSR's FileClient take.
 _BACKENDS = {'disk': ('type',), 'lmdb': ('type', 'readonly', 'lock', 'readahead', 'map_size', 'max_readers')}
+_SLURM = ('backend', 'port')  # what dist_util.init_dist takes
 
 
 def check_keys(opt: Mapping[str, Any], model: Optional[type], datasets: Mapping[str, type]) -> Iterator[str]:
@@ -36,15 +37,18 @@ def check_keys(opt: Mapping[str, Any], model: Optional[type], datasets: Mapping[
         model: the registered class of `model_type`; None if it is not registered.
         datasets: phase to registered class, where it is registered.
     """
-    if model is not None:
-        reads = reads_by(model, root='')
-        for section in ('', *SECTIONS, 'logger.wandb') if reads else ():
-            yield from _unread(section, section, _at(opt, section), reads)
-    for phase, cls in datasets.items():
+    of_model = reads_by(model, root='') if model else None
+    of_datasets = {phase: reads_by(cls, root='datasets') for phase, cls in datasets.items()}
+    everything = Reads()
+    for reads in (of_model, *of_datasets.values()):
+        everything |= reads or Reads()
+    for section in ('', *SECTIONS, 'logger.wandb') if of_model else ():
+        yield from _unread(section, section, _at(opt, section), of_model, everything)
+    yield from _unread('dist_params', '', _at(opt, 'dist_params'), Reads({'': frozenset(_SLURM)}))
+    for phase, reads in of_datasets.items():
         place, dataset = f'datasets.{phase}', opt['datasets'][phase]
-        reads = reads_by(cls, root='datasets')
         if reads:
-            yield from _unread(place, 'datasets', dataset, reads)
+            yield from _unread(place, 'datasets', dataset, reads, everything)
         backend = dataset.get('io_backend')
         kind = backend.get('type') if isinstance(backend, Mapping) else None
         if isinstance(kind, str) and kind in _BACKENDS:
@@ -58,11 +62,14 @@ def _at(opt: Mapping[str, Any], section: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _unread(place: str, section: str, given: Iterable[str], reads: Reads) -> Iterator[str]:
+def _unread(
+    place: str, section: str, given: Iterable[str], reads: Reads, everything: Optional[Reads] = None
+) -> Iterator[str]:
+    """Args: `everything` is what all the code of the run reads, for the hint where a key belongs."""
     for key in given:
         if not reads.knows(section, key):
             hint = did_you_mean(key, sorted(reads.of(section)))
-            belongs = reads.elsewhere(section, key)
+            belongs = everything.elsewhere(section, key) if everything else None
             if belongs is not None:
                 below = {'': 'at the top level', 'datasets': 'below a dataset'}.get(belongs, f'below {belongs}')
                 hint = f' (it belongs {below})'

@@ -15,6 +15,11 @@ def registered(registry: Any, name: Any) -> Optional[Any]:
     return None
 
 
+def is_trusted(thing: Any) -> bool:
+    """Whether a class or function is BasicSR's or this package's, so that it is known how they use options."""
+    return getattr(thing, '__module__', '').partition('.')[0] in ('basicsr', __name__.partition('.')[0])
+
+
 def check_registered(opt: Mapping[str, Any]) -> Iterator[str]:
     """Names that the registries do not know, and arguments that the networks, losses and metrics do not take."""
     from basicsr.utils import registry

@@ -1,5 +1,6 @@
 """Checks of what only training reads: optimizer, schedule, loss, devices, loading."""
 
+import importlib.util
 import inspect
 import os
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import Any, Optional
 import torch
 
 from .option_file import did_you_mean
-from .preflight_registered import registered
+from .preflight_registered import is_trusted, registered
 
 # What BaseModel.get_optimizer of git master and setup_schedulers know; 1.4.2 knows fewer optimizers.
 OPTIMIZERS = ('Adam', 'AdamW', 'Adamax', 'SGD', 'ASGD', 'RMSprop', 'Rprop')
@@ -27,13 +28,14 @@ def check_training(opt: Mapping[str, Any], model: Optional[type]) -> Iterator[st
     if 'train' not in opt['datasets']:
         yield f'datasets.train is missing{did_you_mean("train", list(opt["datasets"]))}'
     for key, options in train.items():
-        if key.startswith('optim_') and options is not None and _is_known(model, 'get_optimizer'):
+        if key.startswith('optim_') and options is not None and is_trusted(getattr(model, 'get_optimizer', None)):
             yield from _check_optimizer(f'train.{key}', options)
-    if _is_known(model, 'setup_schedulers'):
+    if is_trusted(getattr(model, 'setup_schedulers', None)):  # those of others may know other types
         yield from _check_scheduler(train['scheduler'], train['total_iter'], model)
-    yield from _check_loss(train.get('pixel_opt'))
-    if opt.get('val') and opt['val'].get('val_freq') is None:
+    yield from _check_loss(train, model)
+    if opt.get('val') is not None and opt['val'].get('val_freq') is None:
         yield 'val.val_freq is missing: every how many iterations to validate'
+    yield from _check_loggers(opt.get('logger') or {})
     loading = opt['datasets'].get('train') or {}
     mode = loading.get('prefetch_mode')
     if mode not in (None, 'cpu', 'cuda'):
@@ -75,8 +77,8 @@ def _check_optimizer(place: str, options: Any) -> Iterator[str]:
         newer = ' (git master of BasicSR has it)' if kind in OPTIMIZERS else did_you_mean(kind, here)
         yield f'{place}.type: {kind!r}: expected one of {", ".join(here)}{newer}'
         return
-    if isinstance(options.get('lr'), bool) or not isinstance(options.get('lr'), (int, float)) or options['lr'] <= 0:
-        yield f'{place}.lr: {options.get("lr")!r}: expected a number above 0'
+    if options.get('lr') is None:
+        yield f'{place}.lr is missing{did_you_mean("lr", list(options))}'
         return
     known = [name for name in inspect.signature(getattr(torch.optim, kind)).parameters if name != 'params']
     unknown = [key for key in options if key not in (*known, 'type')]
@@ -85,14 +87,8 @@ def _check_optimizer(place: str, options: Any) -> Iterator[str]:
     if not unknown:
         try:
             getattr(torch.optim, kind)([torch.zeros(1)], **{k: v for k, v in options.items() if k != 'type'})
-        except (TypeError, ValueError) as error:
-            yield f'{place}: {kind} refuses these options: {error}'
-
-
-def _is_known(model: Optional[type], method: str) -> bool:
-    """Whether a method of the model class is BasicSR's or this package's: those of others may know other types."""
-    owner = getattr(getattr(model, method, None), '__module__', '')
-    return owner.partition('.')[0] in ('basicsr', __name__.partition('.')[0])
+        except Exception as error:  # whatever values make it stumble over: it is told, not hidden
+            yield f'{place}: {kind} refuses these options: {error or type(error).__name__}'
 
 
 def _check_scheduler(scheduler: Any, total: int, model: Optional[type]) -> Iterator[str]:
@@ -116,17 +112,36 @@ def _check_scheduler(scheduler: Any, total: int, model: Optional[type]) -> Itera
         return
     try:
         cls(torch.optim.SGD([torch.zeros(1)], lr=1.0), **options)
-    except (TypeError, ValueError, AssertionError) as error:
-        yield f'{place}: {kind} refuses these options: {error}'
+    except Exception as error:  # whatever values make it stumble over: it is told, not hidden
+        yield f'{place}: {kind} refuses these options: {error or type(error).__name__}'
         return
     periods = options.get('periods')
     if periods and not by_stages and sum(periods) < total:
         yield f'{place}.periods: {list(periods)} end after {sum(periods)} iterations, before train.total_iter ({total})'
 
 
-def _check_loss(options: Any) -> Iterator[str]:
+def _check_loggers(logger: Mapping[str, Any]) -> Iterator[str]:
+    """The packages that write logs."""
+    wandb = logger.get('wandb')
+    project = wandb.get('project') if isinstance(wandb, Mapping) else None
+    if project is not None and logger.get('use_tb_logger') is not True:
+        yield 'logger.wandb.project needs logger.use_tb_logger: true, since wandb takes over what TensorBoard is told'
+    for wanted, option, package in (
+        (logger.get('use_tb_logger'), 'use_tb_logger', 'tensorboard'),
+        (project, 'wandb.project', 'wandb'),
+    ):
+        if wanted and importlib.util.find_spec(package) is None:
+            yield f'logger.{option} needs the package {package}: pip install {package}'
+
+
+def _check_loss(train: Mapping[str, Any], model: Optional[type]) -> Iterator[str]:
+    from basicsr.models.sr_model import SRModel
     from basicsr.utils.registry import LOSS_REGISTRY
 
+    options = train.get('pixel_opt')
+    needs_one = getattr(model, 'init_training_settings', None) is SRModel.init_training_settings
+    if needs_one and not options and not train.get('perceptual_opt'):
+        yield f'train.pixel_opt is missing, e.g. {{type: L1Loss}}{did_you_mean("pixel_opt", list(train))}'
     if not options:
         return
     cls = registered(LOSS_REGISTRY, options.get('type'))

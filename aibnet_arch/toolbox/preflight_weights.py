@@ -1,6 +1,6 @@
 """Checks of networks and of the weights that they are to start from, before anything starts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Optional
@@ -13,7 +13,7 @@ from ..modeling.encoders.checkpoint import read_plain
 from .preflight_registered import registered
 
 
-def check_networks(opt: Mapping[str, Any], *, wrong: Sequence[str] = ()) -> Iterator[str]:
+def check_networks(opt: Mapping[str, Any], *, wrong: Collection[str] = ()) -> Iterator[str]:
     """Build each network of the options, and compare it with the weights below ``path:`` that are meant for it.
 
     Args:
