@@ -52,7 +52,7 @@ class MaskedAttention(nn.Module):
     def _sorted(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rows of powers from the largest logit down, the n_m denominators (..., n_m), the place of every entry."""
         # Entries are counted in their order, not compared with a threshold: ties must not let more through.
-        values, order = logits.sort(dim=-1, descending=True, stable=True)
+        values, order = logits.sort(dim=-1, descending=True)
         powers = (values - values[..., :1].detach()).exp()
         sums = powers.cumsum(dim=-1)
         return powers, torch.stack([sums[..., kept - 1] for kept in self.kept], dim=-1), order
