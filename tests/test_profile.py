@@ -81,7 +81,7 @@ def test_a_network_and_its_training_stages(tmp_path, capsys):
 def test_any_registered_network(tmp_path):
     prepare()
     code, report = profile(
-        tmp_path, '--size', '24', '24', network={'type': 'MSRResNet', 'num_feat': 8, 'num_block': 2, 'upscale': 1}
+        tmp_path, '--size', '24', '24', network={'type': 'MSRResNet', 'num_feat': 8, 'num_block': 2, 'upscale': 2}
     )
     assert code == 0
     assert report['networks'][0]['parts'][-1]['macs'] > 0

@@ -18,6 +18,10 @@ GPU_BYTES = 512 << 20
 LEAST_ROWS = 16  # thinner strips would spend their time on the halo
 
 
+# Versions before 2.3 do not tell; they may compile strips, too.
+_is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
+
+
 def whole(x: Tensor) -> Tensor:
     """The crop of a strip without halo."""
     return x
@@ -66,7 +70,7 @@ def over_strips(
 
 def _strip_rows(x: Tensor, channels: int) -> int:
     batch, _, height, width = x.shape
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing() or x.is_meta:
+    if torch.is_grad_enabled() or _is_compiling() or torch.jit.is_tracing() or x.is_meta:
         return height
     budget = CPU_BYTES if x.device.type == 'cpu' else GPU_BYTES
     rows = budget // (batch * channels * width * x.element_size())
