@@ -2,12 +2,14 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import cv2
 import numpy as np
+
+MISSING_TOLD = 5
 
 
 class PictureStore(ABC):
@@ -58,12 +60,12 @@ class LmdbStore(PictureStore):
             raise ValueError(f'{folder} has no {" and no ".join(absent)}: make it again')
         lines = (folder / 'meta_info.txt').read_text(errors='replace').splitlines()
         for number, line in enumerate(lines, start=1):
-            # BasicSR takes the key up to the first dot.
-            found = re.fullmatch(r'([^.\s]+)\.[A-Za-z]+ \((\d+),(\d+),\d+\) \d+\s*', line)
-            if not found:
+            # BasicSR takes the key up to the first dot, and encodes it as ASCII.
+            found = re.fullmatch(r'([^.]+)\.[A-Za-z]+ \((\d+),(\d+),\d+\) \d+\s*', line, flags=re.ASCII)
+            if not found or not found[1].isascii():
                 raise ValueError(
-                    f'{folder / "meta_info.txt"} is damaged, or a key has a dot (line {number}: {line[:60]!r}): '
-                    'make the set again'
+                    f'{folder / "meta_info.txt"} is damaged, or a key has a dot or is not ASCII '
+                    f'(line {number}: {line[:60]!r}): make the set again'
                 )
             self.sizes[found[1]] = int(found[2]), int(found[3])
         self._listed = set(self.sizes)
@@ -89,20 +91,81 @@ class LmdbStore(PictureStore):
 
 
 class FolderStore(PictureStore):
-    """A folder of picture files; subfolders are not looked into. The key is the file's name without its ending."""
+    """A folder of picture files; subfolders are not looked into, as BasicSR does not.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the folder.
+        files: key to file, relative to the folder; by default each file is a picture, and its name the key.
+    """
+
+    def __init__(self, folder: Path, files: Optional[Mapping[str, str]] = None) -> None:
         super().__init__(folder)
         if not folder.is_dir():
             raise ValueError(f'{folder} is no folder (io_backend.type: disk)')
-        self._files = {path.stem: path for path in sorted(folder.iterdir()) if path.is_file()
-                       and not path.name.startswith('.')}  # fmt: skip
+        self.files = {name: name for name in _names(folder)} if files is None else dict(files)
 
     def keys(self) -> set[str]:
-        return set(self._files)
+        return set(self.files)
 
     def damaged(self, keys: Iterable[str]) -> list[str]:
-        return [line for line in (self._decode(key, self._files[key].read_bytes()) for key in keys) if line]
+        wrong = []
+        for key in keys:
+            try:
+                content = (self.folder / self.files[key]).read_bytes()
+            except OSError as error:
+                wrong.append(f'{self.files[key]} ({error.strerror})')
+                continue
+            wrong.append(self._decode(key, content))
+        return [line for line in wrong if line]
 
 
-READERS: dict[str, Callable[[Path], PictureStore]] = {'lmdb': LmdbStore, 'disk': FolderStore}
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith('.'))
+
+
+def open_pair(dataset: Mapping[str, Any]) -> tuple[dict[str, PictureStore], list[str]]:
+    """Both sides of a dataset of pairs, with common keys for what BasicSR takes for a pair.
+
+    Args:
+        dataset: its options; both folders exist.
+
+    Returns:
+        'dataroot_lq' and 'dataroot_gt' to their stores, as far as there are any, and the problems.
+    """
+    folders = {key: Path(dataset[key]).expanduser() for key in ('dataroot_lq', 'dataroot_gt')}
+    stores: dict[str, PictureStore] = {}
+    problems = []
+    for key, folder in folders.items():
+        try:
+            stores[key] = LmdbStore(folder) if dataset['io_backend']['type'] == 'lmdb' else FolderStore(folder)
+        except ValueError as error:
+            problems.append(f'{key}: {error}')
+    if problems or isinstance(stores['dataroot_gt'], LmdbStore):
+        return stores, problems
+    template, listed = dataset.get('filename_tmpl') or '{}', dataset.get('meta_info_file')
+    try:
+        template.format('name')
+    except (IndexError, KeyError, ValueError) as error:
+        return stores, [f'filename_tmpl: {template!r}: expected a name with {{}} in it, e.g. {{}}x4 ({error})']
+    lq, gt = folders['dataroot_lq'], folders['dataroot_gt']
+    if listed:
+        try:
+            lines = Path(listed).expanduser().read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            return stores, [f'meta_info_file: {listed} cannot be read: {error}']
+        names = [line.strip().split(' ')[0] for line in lines]
+        if '' in names:
+            return stores, [f'meta_info_file: line {names.index("") + 1} of {listed} is empty: no file can be meant']
+        there = {name: name for name in names if (gt / name).is_file()}
+        missing = sorted(set(names) - set(there))
+        problems += [f'dataroot_gt: {gt} has no {name}, which {listed} lists' for name in missing[:MISSING_TOLD]]
+    else:
+        names = _names(gt)
+        there = {name: name for name in names}
+    # BasicSR looks for NAME.png of gt as TEMPLATE.png of lq.
+    expected = {name: f'{template.format(Path(name).stem)}{Path(name).suffix}' for name in names}
+    partners = {name: file for name, file in expected.items() if (lq / file).is_file()}
+    alone = () if listed else set(_names(lq)) - set(partners.values())
+    stores['dataroot_gt'] = FolderStore(gt, there)
+    stores['dataroot_lq'] = FolderStore(lq, {**partners, **{file: file for file in alone}})
+    return stores, problems

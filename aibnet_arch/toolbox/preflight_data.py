@@ -1,11 +1,14 @@
 """Checks of the datasets that options name: there, paired, decodable, large enough."""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Optional
 
-from .picture_stores import READERS
+from .picture_stores import open_pair
 
 # How to make what a dataroot names, by a part of its path.
 PREPARATION = {
@@ -33,36 +36,89 @@ SHOWN = 10
 
 
 def check_dataset(
-    phase: str, dataset: Mapping, *, scale: int, batch: Optional[int] = None, decode: str = 'sample'
+    phase: str,
+    dataset: Mapping,
+    cls: type,
+    *,
+    scale: int,
+    batch: Optional[tuple[int, int]] = None,
+    decode: str = 'sample',
 ) -> Iterator[str]:
     """What is wrong with the data of ``datasets.<phase>``, a message each.
 
-    Pairs in LMDBs and in folders are read; of other backends it is checked that what they name exists.
+    Of BasicSR's pairs, in LMDBs and in folders, keys, pictures and sizes are compared. Other datasets are made as
+    the run would make them, and counted.
 
     Args:
         phase: 'train', 'val', 'test_1' and so on.
-        dataset: its options.
+        dataset: its options, with what its class cannot do without.
+        cls: its class.
         scale: size of gt over size of lq.
-        batch: images of an iteration over all processes, for training.
+        batch: processes of the run, and images of an iteration of each of them; for training.
         decode: 'none', 'sample' or 'all'.
     """
     place = f'datasets.{phase}'
-    roots = {key: dataset[key] for key in ('dataroot_lq', 'dataroot_gt') if dataset.get(key)}
-    backend = (dataset.get('io_backend') or {}).get('type')
+    roots = {key: root for key, root in dataset.items() if key.startswith('dataroot_') and isinstance(root, str)}
     missing = [key for key, root in roots.items() if not Path(root).expanduser().exists()]
     for key in missing:
         yield f'{place}.{key}: there is no {roots[key]}.{_how_to_make(roots[key])}'
-    if backend not in READERS or missing or len(roots) < 2:
+    if missing:
         return
-    folders = {key: Path(root).expanduser() for key, root in roots.items()}
-    stores = {}
-    for key, folder in folders.items():
-        try:
-            stores[key] = READERS[backend](folder)
-        except ValueError as error:
-            yield f'{place}.{key}: {error}'
-    if len(stores) == 2:
-        yield from _check_pair(place, dataset, stores, scale=scale, batch=batch, decode=decode)
+    if is_pairs(cls):
+        stores, problems = open_pair(dataset)
+        for problem in problems:
+            yield f'{place}.{problem}'
+        if problems:
+            return
+        yield from _check_pair(place, dataset, stores, scale=scale, decode=decode)
+        count = len(stores['dataroot_gt'])
+    else:
+        count, problem = _counted(dataset, cls, phase=phase, scale=scale)
+        if problem:
+            yield f'{place}: {problem}'
+            return
+    if not count:
+        yield f'{place}: {roots.get("dataroot_gt") or next(iter(roots.values()), cls.__name__)} holds no pictures'
+    elif batch:
+        yield from _check_batch(place, dataset, count, batch)
+
+
+def is_pairs(cls: type) -> bool:
+    """Whether a dataset finds its pictures as BasicSR's PairedImageDataset does."""
+    from basicsr.data.paired_image_dataset import PairedImageDataset
+
+    return getattr(cls, '__init__', None) is PairedImageDataset.__init__
+
+
+def _counted(dataset: Mapping, cls: type, *, phase: str, scale: int) -> tuple[int, Optional[str]]:
+    """Samples of a dataset, or why there is none."""
+    options = {**deepcopy(dict(dataset)), 'phase': phase.split('_')[0], 'scale': scale}
+    if 'cache_data' in options:
+        options['cache_data'] = False  # BasicSR's video datasets would read all pictures
+    for key, value in options.items():
+        if key.startswith('dataroot_') and isinstance(value, str):
+            options[key] = str(Path(value).expanduser())
+    try:
+        with no_log():
+            return len(cls(options)), None
+    except Exception as error:  # whatever somebody's dataset raises: it is told, not hidden
+        return 0, f'{cls.__name__} cannot be made with these options: {type(error).__name__}: {error}'
+
+
+@contextmanager
+def no_log() -> Iterator[None]:
+    """BasicSR opens its log once in a process; who asks for it too early leaves it without a file for good."""
+    from basicsr.utils.logger import initialized_logger
+
+    logger = logging.getLogger('basicsr')
+    opened, handlers, level = dict(initialized_logger), list(logger.handlers), logger.level
+    try:
+        yield
+    finally:
+        initialized_logger.clear()
+        initialized_logger.update(opened)
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
 
 
 def _how_to_make(root: str) -> str:
@@ -73,13 +129,10 @@ def _how_to_make(root: str) -> str:
     return ''
 
 
-def _check_pair(
-    place: str, dataset: Mapping, stores: Mapping, *, scale: int, batch: Optional[int], decode: str
-) -> Iterator[str]:
+def _check_pair(place: str, dataset: Mapping, stores: Mapping, *, scale: int, decode: str) -> Iterator[str]:
     lq, gt = stores['dataroot_lq'], stores['dataroot_gt']
     if not len(gt):
-        yield f'{place}.dataroot_gt: {gt.folder} holds no pictures'
-        return
+        return  # told by the caller
     for here, there in ((lq, gt), (gt, lq)):
         alone = sorted(here.keys() - there.keys())
         if alone:
@@ -92,7 +145,12 @@ def _check_pair(
             yield f'{place}.{key}: in {store.folder} {len(wrong)} pictures are damaged: {_some(wrong)}'
     # Of an LMDB all sizes are known, of a folder those of the pictures that were decoded.
     sizes = {key: (lq.sizes[key], gt.sizes[key]) for key in both if key in lq.sizes and key in gt.sizes}
-    unequal = [key for key, (small, large) in sizes.items() if large != tuple(scale * n for n in small)]
+    # BasicSR cuts what is left over from the right and the bottom of gt, except in training.
+    left_over = 0 if place == 'datasets.train' else scale - 1
+    unequal = [
+        key for key, (small, large) in sizes.items()
+        if not all(scale * n <= m <= scale * n + left_over for n, m in zip(small, large))
+    ]  # fmt: skip
     if unequal:
         examples = [f'{key} (lq {sizes[key][0]}, gt {sizes[key][1]})' for key in unequal]
         yield f'{place}: {len(unequal)} pairs differ in size (scale {scale}): {_some(examples)}'
@@ -102,12 +160,18 @@ def _check_pair(
     small = [f'{key} {large}' for key, (_, large) in sizes.items() if gt_size and min(large) < gt_size]
     if small:
         yield f'{place}.gt_size: {gt_size}, but {len(small)} pictures are smaller: {_some(small)}'
+    if gt_size and gt_size % scale:
+        yield f'{place}.gt_size: {gt_size} is no multiple of scale ({scale})'
+
+
+def _check_batch(place: str, dataset: Mapping, count: int, batch: tuple[int, int]) -> Iterator[str]:
+    processes, images = batch
     ratio = dataset.get('dataset_enlarge_ratio') or 1
-    if batch and len(gt) * ratio < batch:
+    if math.ceil(count * ratio / processes) < images:  # as the sampler deals them out
         yield (
-            f'{place}.batch_size_per_gpu: an iteration takes {batch} images, but {len(gt)} pictures'
+            f'{place}.batch_size_per_gpu: an iteration takes {processes * images} images, but {count} pictures'
             f'{f" (enlarged {ratio} times)" if ratio != 1 else ""} make less than one batch: lower it, or set '
-            f'dataset_enlarge_ratio to {math.ceil(batch / len(gt))} or more'
+            f'dataset_enlarge_ratio to {math.ceil(processes * images / count)} or more'
         )
 
 

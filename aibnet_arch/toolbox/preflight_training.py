@@ -4,26 +4,33 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, Optional
 
 import torch
 
 from .option_file import did_you_mean
+from .preflight_registered import registered
 
 # What BaseModel.get_optimizer of git master and setup_schedulers know; 1.4.2 knows fewer optimizers.
 OPTIMIZERS = ('Adam', 'AdamW', 'Adamax', 'SGD', 'ASGD', 'RMSprop', 'Rprop')
 SCHEDULERS = ('CosineAnnealingRestartLR', 'MultiStepLR', 'MultiStepRestartLR')
 
 
-def check_training(opt: dict) -> Iterator[str]:
-    """What is wrong with the options of training, a message each."""
+def check_training(opt: Mapping[str, Any], model: Optional[type]) -> Iterator[str]:
+    """What is wrong with the options of training, a message each.
+
+    Args:
+        opt: the options; `train` holds what is required, of the right types.
+        model: the model class, None if it is not known.
+    """
     train = opt['train']
     if 'train' not in opt['datasets']:
         yield f'datasets.train is missing{did_you_mean("train", list(opt["datasets"]))}'
     for key, options in train.items():
-        if key.startswith('optim_'):
+        if key.startswith('optim_') and options is not None and _is_known(model, 'get_optimizer'):
             yield from _check_optimizer(f'train.{key}', options)
-    yield from _check_scheduler(opt)
+    if _is_known(model, 'setup_schedulers'):
+        yield from _check_scheduler(train['scheduler'], train['total_iter'], model)
     yield from _check_loss(train.get('pixel_opt'))
     if opt.get('val') and opt['val'].get('val_freq') is None:
         yield 'val.val_freq is missing: every how many iterations to validate'
@@ -35,10 +42,10 @@ def check_training(opt: dict) -> Iterator[str]:
         yield 'datasets.train.prefetch_mode: cuda needs a GPU, and pin_memory: true'
 
 
-def check_devices(opt: dict) -> Iterator[str]:
+def check_devices(opt: Mapping[str, Any]) -> Iterator[str]:
     """Whether the GPUs that are asked for are there."""
-    wanted, found = opt['num_gpu'], torch.cuda.device_count()
-    if wanted == 'auto':
+    wanted, found = opt.get('num_gpu'), torch.cuda.device_count()
+    if wanted in (None, 'auto'):
         return
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 0:
         yield f'num_gpu: {wanted!r}: expected auto, or a whole number from 0 (the CPU) up'
@@ -46,12 +53,13 @@ def check_devices(opt: dict) -> Iterator[str]:
         yield f'num_gpu: {wanted}, but {found} are found here; auto takes what is there'
 
 
-def batch_of_run(opt: Mapping[str, Any]) -> int:
-    """Images of an iteration, over all processes (torchrun tells their number) and the GPUs of one process."""
-    several = int(os.environ.get('WORLD_SIZE', 1))
+def batch_of_run(opt: Mapping[str, Any]) -> tuple[int, int]:
+    """Processes of the run, as torchrun tells their number, and images of an iteration of each of them."""
+    processes = int(os.environ.get('WORLD_SIZE', 1))
     here = torch.cuda.device_count()
     gpus = min(opt['num_gpu'], here) if isinstance(opt['num_gpu'], int) else here
-    return int(opt['datasets']['train']['batch_size_per_gpu']) * (several if several > 1 else max(gpus, 1))
+    of_one = int(opt['datasets']['train']['batch_size_per_gpu'])
+    return processes, of_one * (max(gpus, 1) if processes == 1 else 1)
 
 
 def _check_optimizer(place: str, options: Any) -> Iterator[str]:
@@ -81,18 +89,23 @@ def _check_optimizer(place: str, options: Any) -> Iterator[str]:
             yield f'{place}: {kind} refuses these options: {error}'
 
 
-def _check_scheduler(opt: dict) -> Iterator[str]:
-    from basicsr.models import lr_scheduler
-    from basicsr.utils.registry import MODEL_REGISTRY
+def _is_known(model: Optional[type], method: str) -> bool:
+    """Whether a method of the model class is BasicSR's or this package's: those of others may know other types."""
+    owner = getattr(getattr(model, method, None), '__module__', '')
+    return owner.partition('.')[0] in ('basicsr', __name__.partition('.')[0])
 
-    place, scheduler, total = 'train.scheduler', opt['train']['scheduler'], opt['train']['total_iter']
+
+def _check_scheduler(scheduler: Any, total: int, model: Optional[type]) -> Iterator[str]:
+    from basicsr.models import lr_scheduler
+
+    place = 'train.scheduler'
     kind = scheduler.get('type') if isinstance(scheduler, Mapping) else None
     if kind not in SCHEDULERS:
         yield f'{place}.type: {kind!r}: expected one of {", ".join(SCHEDULERS)}{did_you_mean(kind, SCHEDULERS)}'
         return
     cls = getattr(lr_scheduler, 'MultiStepRestartLR' if kind.startswith('Multi') else kind)
     options = {key: deepcopy(value) for key, value in scheduler.items() if key != 'type'}
-    by_stages = getattr(MODEL_REGISTRY.get(opt['model_type']), 'schedules_by_stages', False)
+    by_stages = getattr(model, 'schedules_by_stages', False)
     if by_stages and kind == 'CosineAnnealingRestartLR':
         options.setdefault('periods', [total])
     known = [name for name in inspect.signature(cls).parameters if name not in ('optimizer', 'last_epoch')]
@@ -114,9 +127,12 @@ def _check_scheduler(opt: dict) -> Iterator[str]:
 def _check_loss(options: Any) -> Iterator[str]:
     from basicsr.utils.registry import LOSS_REGISTRY
 
-    if not isinstance(options, Mapping) or options.get('type') not in LOSS_REGISTRY:
+    if not options:
+        return
+    cls = registered(LOSS_REGISTRY, options.get('type'))
+    if cls is None:
         return  # told elsewhere
     try:
-        LOSS_REGISTRY.get(options['type'])(**{key: value for key, value in options.items() if key != 'type'})
-    except (TypeError, ValueError) as error:
-        yield f'train.pixel_opt: {options["type"]} refuses these options: {error}'
+        cls(**{key: deepcopy(value) for key, value in options.items() if key != 'type'})
+    except Exception as error:  # whatever the constructor of somebody's loss raises: it is told, not hidden
+        yield f'train.pixel_opt: {options["type"]} refuses these options: {error or type(error).__name__}'

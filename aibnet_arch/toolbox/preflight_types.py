@@ -38,6 +38,8 @@ POSITIVE = Kind(lambda value: _number(value) and 0 < value < float('inf'), 'a nu
 DECAY = Kind(lambda value: _number(value) and 0 <= value < 1, 'a number from 0 to below 1')
 NUMBERS = Kind(_list_of(_number), 'a list of numbers')
 WHOLE_NUMBERS = Kind(_list_of(_whole), 'a list of whole numbers')
+STORAGE = Kind(lambda value: isinstance(value, Mapping) and value.get('type') in ('lmdb', 'disk', 'memcached'),
+               '{type: lmdb} or {type: disk}')  # fmt: skip
 WARMUP = Kind(lambda value: _whole(value) and value >= -1, 'a whole number of iterations, or -1 for none')
 
 KINDS: dict[str, dict[str, Kind]] = {
@@ -49,8 +51,8 @@ KINDS: dict[str, dict[str, Kind]] = {
                         'gamma': POSITIVE},
     'val': {'val_freq': COUNT, 'save_img': SWITCH, 'pbar': SWITCH, 'suffix': TEXT},
     'logger': {'print_freq': COUNT, 'save_checkpoint_freq': COUNT, 'keep_checkpoints': COUNT, 'use_tb_logger': SWITCH},
-    'datasets': {'name': TEXT, 'type': TEXT, 'dataroot_lq': TEXT, 'dataroot_gt': TEXT, 'meta_info_file': TEXT,
-                 'filename_tmpl': TEXT, 'gt_size': COUNT, 'batch_size_per_gpu': COUNT,
+    'datasets': {'name': TEXT, 'type': TEXT, 'io_backend': STORAGE, 'dataroot_lq': TEXT, 'dataroot_gt': TEXT,
+                 'meta_info_file': TEXT, 'filename_tmpl': TEXT, 'gt_size': COUNT, 'batch_size_per_gpu': COUNT,
                  'num_worker_per_gpu': COUNT_OR_ZERO, 'dataset_enlarge_ratio': POSITIVE, 'num_prefetch_queue': COUNT,
                  'use_hflip': SWITCH, 'use_vflip': SWITCH, 'use_rot': SWITCH, 'pin_memory': SWITCH,
                  'persistent_workers': SWITCH, 'mean': NUMBERS, 'std': NUMBERS},

@@ -1,62 +1,83 @@
 """Checks of networks and of the weights that they are to start from, before anything starts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Optional
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..modeling.encoders import CheckpointError, compare_keys, read_state_dict
+from ..modeling.encoders import CheckpointError, compare_keys
 from ..modeling.encoders.checkpoint import read_plain
+from .preflight_registered import registered
 
 
-def check_networks(opt: Mapping[str, Any]) -> Iterator[str]:
-    """Build each network of the options, and compare it with the weights below ``path:`` that are meant for it."""
+def check_networks(opt: Mapping[str, Any], *, wrong: Sequence[str] = ()) -> Iterator[str]:
+    """Build each network of the options, and compare it with the weights below ``path:`` that are meant for it.
+
+    Args:
+        opt: the options.
+        wrong: networks of which it is known that they cannot be built.
+    """
+    path = opt['path']
     for key, network_opt in opt.items():
-        if not key.startswith('network_') or not isinstance(network_opt, Mapping):
+        if not key.startswith('network_') or key in wrong or not isinstance(network_opt, Mapping) or not network_opt:
             continue
         network, problem = _built(network_opt)
         if problem:
             yield f'{key}: {problem}'
-            continue
         name = key.removeprefix('network_')
-        path = opt['path'].get(f'pretrain_{key}')
-        if path and Path(path).expanduser().is_file() and not opt['path'].get('resume_state'):
-            param_key = opt['path'].get(f'param_key_{name}', 'params')
-            strict = opt['path'].get(f'strict_load_{name}', True)
-            for problem in weight_problems(network, path, param_key=param_key, strict=strict):
-                yield f'path.pretrain_{key}: {problem}'
+        file = path.get(f'pretrain_{key}')
+        if network is None or not file or not Path(file).expanduser().is_file() or path.get('resume_state'):
+            continue  # a resumed run takes its own weights
+        param_key, strict = path.get(f'param_key_{name}', 'params'), path.get(f'strict_load_{name}', True)
+        for problem in weight_problems(network, file, param_key=param_key, strict=strict):
+            yield f'path.pretrain_{key}: {problem}'
 
 
 def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optional[str]]:
     """The network, or why there is none."""
-    from basicsr.archs import build_network
+    from basicsr.utils.registry import ARCH_REGISTRY
 
     from ..modeling import AIBNet
 
-    arguments = {key: value for key, value in network_opt.items() if key != 'type'}
+    # Not by BasicSR's build_network: it opens BasicSR's log, which then never gets its file.
+    cls = registered(ARCH_REGISTRY, network_opt['type'])
+    arguments = {key: deepcopy(value) for key, value in network_opt.items() if key != 'type'}
     try:
-        if network_opt['type'] == 'AIBNet':
+        if cls is AIBNet:
             with torch.device('meta'):  # no memory and no random numbers; other networks may not know it
-                return AIBNet(**arguments), None
+                return cls(**arguments), None
         with torch.random.fork_rng(devices=[]):
-            return build_network(deepcopy(dict(network_opt))), None
+            return cls(**arguments), None
     except Exception as error:  # whatever the constructor of somebody's network raises: it is told, not hidden
         return None, f'{network_opt["type"]} cannot be built with these options: {error or type(error).__name__}'
 
 
 def weight_problems(network: nn.Module, path: str, *, param_key: Optional[str], strict: bool) -> Iterator[str]:
-    """Why a file's weights cannot be loaded into a network as BasicSR's load_network would, a message each."""
+    """Why a file's weights cannot be loaded into a network as `load_network` would, a message each."""
     try:
         content = read_plain(path)
-        if param_key is not None and isinstance(content, Mapping) and param_key not in content:
-            param_key = 'params'  # as load_network
-        state = read_state_dict(path, param_key=param_key or 'params')
     except CheckpointError as error:
         yield str(error)
         return
-    problems = compare_keys(network.state_dict(), state) if strict else ()
-    if problems:
+    if param_key is not None and isinstance(content, Mapping):
+        taken = 'params' if param_key not in content else param_key  # as load_network
+        if taken not in content:
+            bare = any(isinstance(value, Tensor) for value in content.values())
+            some = ', '.join(map(str, list(content)[:5])) or 'nothing'
+            hint = '. If the file is the state dict itself, set path.param_key_*: ~' if bare else ''
+            yield f'{path} has no entry {param_key!r}; it has: {some}{hint}'
+            return
+        content = content[taken]
+    plain = isinstance(content, Mapping) and {k: v for k, v in content.items() if not str(k).endswith('_extra_state')}
+    if not plain or not all(isinstance(value, Tensor) for value in plain.values()):
+        yield f'{path} holds no state dict{"" if param_key is None else f" as {param_key!r}"}'
+        return
+    given = {str(key).removeprefix('module.'): value for key, value in plain.items()}
+    wanted = {key: value for key, value in network.state_dict().items() if not key.endswith('_extra_state')}
+    problems = compare_keys(wanted, given)
+    fitting = [key for key, value in given.items() if key in wanted and wanted[key].shape == value.shape]
+    if problems and (strict or not fitting):
         yield f'{path} does not fit {type(network).__name__}:\n' + '\n'.join(problems)
