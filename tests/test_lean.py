@@ -129,7 +129,7 @@ def test_over_strips_joins_maps_and_adds_sums(thin_strips):
     x = torch.rand(2, 3, 22, 5)
     seen = []
 
-    def function(strip, crop):
+    def function(crop, strip):
         seen.append(strip.shape[2])
         own = crop(strip)
         return (own + 1, own[:, :, ::2]), (own.sum(),)

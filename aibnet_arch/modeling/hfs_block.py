@@ -112,7 +112,7 @@ class HFSBlock(nn.Module):
             return over_windows(self._attend, self.depthwise(self.expand(self.decoupler(x))), self.window)
         filters = self.decoupler.high_pass(x)
 
-        def gather(x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+        def gather(crop: Crop, x: Tensor) -> tuple[Maps, Maps]:
             high = self.decoupler.apply_filters(x, filters)
             value, sums = self._split(crop(self.depthwise(self.expand(high))))
             return (value,), sums

@@ -29,7 +29,7 @@ def over_strips(
     """Apply `function` to strips of maps and put its results together.
 
     Args:
-        function: called with one strip of every input, (B, C, h, W), and `crop`; returns maps and sums.
+        function: called with `crop` and one strip of every input, (B, C, h, W); returns maps and sums.
             `crop` takes the halo off a result of h rows. What `function` returns must be free of it:
             maps (B, C', h', W') of the strip's own rows, which are joined, and tensors, which are added up.
         inputs: maps (B, C, H, W) of one height.
@@ -43,7 +43,7 @@ def over_strips(
     height = inputs[0].shape[2]
     rows = _strip_rows(inputs[0], channels)
     if rows >= height:
-        return function(*inputs, whole)
+        return function(whole, *inputs)
     joined, totals = (), ()
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
@@ -52,7 +52,7 @@ def over_strips(
         def crop(x: Tensor, skip: int = top - first, keep: int = bottom - top) -> Tensor:
             return x[:, :, skip : skip + keep]
 
-        maps, sums = function(*(x[:, :, first : bottom + halo] for x in inputs), crop)
+        maps, sums = function(crop, *(x[:, :, first : bottom + halo] for x in inputs))
         if top == 0:
             joined = tuple(_tall(part, part.shape[2] * height // rows) for part in maps)
             totals = sums

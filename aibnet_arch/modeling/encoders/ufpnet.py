@@ -132,7 +132,7 @@ class UFPNetEncoder(nn.Module):
         summaries = []
         for level in self.conditioned:
 
-            def condense(source: Tensor, crop: Crop, level: int = level) -> tuple[Maps, Maps]:
+            def condense(crop: Crop, source: Tensor, level: int = level) -> tuple[Maps, Maps]:
                 kernels = source if level else self._kernels(source)
                 summary = crop(self.encoders[level][0].summary(kernels))
                 if str(level) not in self.kernel_down:
