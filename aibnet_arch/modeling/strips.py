@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 Maps = tuple[Tensor, ...]
+MapsAndSums = tuple[Maps, Maps]
 Crop = Callable[[Tensor], Tensor]
 
 # Bytes of the widest intermediate result of a strip. On a CPU a few of them fit in the last cache.
@@ -24,8 +25,8 @@ def whole(x: Tensor) -> Tensor:
 
 
 def over_strips(
-    function: Callable[..., tuple[Maps, Maps]], inputs: Sequence[Tensor], *, halo: int, channels: int
-) -> tuple[Maps, Maps]:
+    function: Callable[..., MapsAndSums], inputs: Sequence[Tensor], *, halo: int, channels: int
+) -> MapsAndSums:
     """Apply `function` to strips of maps and put its results together.
 
     Args:

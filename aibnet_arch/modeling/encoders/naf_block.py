@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ..channel_mix import project
 from ..layers import GlobalPool, LayerNorm2d, SimpleGate, is_local
-from ..strips import Crop, Maps, over_strips
+from ..strips import Crop, MapsAndSums, over_strips
 
 
 class NAFBlock(nn.Module):
@@ -42,14 +42,14 @@ class NAFBlock(nn.Module):
             mean = total.flatten(1) / x[0, 0].numel()
             weight = weight * F.linear(mean, weigh.weight.flatten(1), weigh.bias)[:, None, :]
 
-        def finish(crop: Crop, x: Tensor, gated: Tensor) -> tuple[Maps, Maps]:
+        def finish(crop: Crop, x: Tensor, gated: Tensor) -> MapsAndSums:
             x = x + project(gated, weight, self.conv3.bias * self.beta.flatten())
             return (x + self._feed_forward(self.norm2(x)),), ()
 
         (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels)
         return out
 
-    def _gather(self, crop: Crop, x: Tensor, *condition: Tensor) -> tuple[Maps, Maps]:
+    def _gather(self, crop: Crop, x: Tensor, *condition: Tensor) -> MapsAndSums:
         """The gated features of the first half and, for the channel attention, their sum over the positions."""
         normed = self.norm1(self._spatial_input(x, *condition))
         gated = self.gate(crop(self.conv2(self.conv1(normed))))
