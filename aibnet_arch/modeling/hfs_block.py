@@ -9,7 +9,7 @@ from .channel_attention import ChannelLogits, as_matrix, head_channels, over_win
 from .channel_mix import mix_channels
 from .decoupler import Decoupler
 from .layers import is_local
-from .strips import Crop, Maps, over_strips
+from .strips import Crop, Maps, MapsAndSums, over_strips
 
 
 class MaskedAttention(nn.Module):
@@ -112,7 +112,7 @@ class HFSBlock(nn.Module):
             return over_windows(self._attend, self.depthwise(self.expand(self.decoupler(x))), self.window)
         filters = self.decoupler.high_pass(x)
 
-        def gather(x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+        def gather(crop: Crop, x: Tensor) -> MapsAndSums:
             high = self.decoupler.apply_filters(x, filters)
             value, sums = self._split(crop(self.depthwise(self.expand(high))))
             return (value,), sums
