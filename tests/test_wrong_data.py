@@ -67,7 +67,7 @@ WRONG = {
     'neither': (lambda root, opt: [p.unlink() for p in (root / LQ).iterdir()], 'has no data.mdb and no meta_info.txt'),
     'empty meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text(''), '6 keys of data/train/gt.lmdb have no partner: p0'),
     'both empty': (lambda root, opt: [(root / p / 'meta_info.txt').write_text('') for p in (LQ, GT)], 'holds no pictures'),
-    'garbage in meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text('garbage'), 'meta_info.txt is damaged, or a key has a dot (line 1'),
+    'garbage in meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text('garbage'), 'meta_info.txt is damaged, or a key has a dot or is not ASCII (line 1'),
     'a dot in a key': (lambda root, opt: edit(root, LQ, 'p3.png', 'p.3.png'), "(line 4: 'p.3.png"),
     'another key': (lambda root, opt: edit(root, LQ, 'p3.png', 'q3.png'), '1 keys of data/train/lq.lmdb have no partner: q3'),
     'a key too many': (lambda root, opt: edit(root, GT, 'p3.png', 'p3x.png'), '1 keys of data/train/gt.lmdb have no partner: p3x'),
@@ -88,7 +88,7 @@ WRONG = {
     'folder: a file': (disk(lambda root: (shutil.rmtree(root / 'data/folders/lq'), (root / 'data/folders/lq').write_text(''))), 'data/folders/lq is no folder'),
     'folder: empty': (disk(lambda root: [p.unlink() for p in (root / 'data/folders/gt').iterdir()]), 'data/folders/gt holds no pictures'),
     'folder: another name': (disk(lambda root: (root / 'data/folders/lq/p1.png').rename(root / 'data/folders/lq/x.png')), '1 keys of data/folders/lq have no partner: x'),
-    'folder: damaged': (disk(lambda root: (root / 'data/folders/gt/p1.png').write_text('text')), 'p1 (does not decode)'),
+    'folder: damaged': (disk(lambda root: (root / 'data/folders/gt/p1.png').write_text('text')), 'p1.png (does not decode)'),
     'folder: sizes': (disk(lambda root: (root / 'data/folders/gt/p1.png').write_bytes(png(40, 48))), '1 pairs differ in size (scale 1): p1'),
     'folder: a text among them': (disk(lambda root: (root / 'data/folders/gt/readme.txt').write_text('text')), 'have no partner: readme'),
 }  # fmt: skip

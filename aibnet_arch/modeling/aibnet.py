@@ -141,13 +141,13 @@ class AIBNet(nn.Module):
         Returns:
             (B, 3, H, W), the output of that sub-decoder, not clipped.
         """
-        return self._run(image, up_to, only_last=True)[0]
+        return self._restore(image, up_to, only_last=True)[0]
 
     def images(self, image: Tensor, up_to: Optional[int] = None) -> list[Tensor]:
         """The restored images of all sub-decoders in order: as :meth:`forward`, one for each."""
-        return self._run(image, up_to, only_last=False)
+        return self._restore(image, up_to, only_last=False)
 
-    def _run(self, image: Tensor, up_to: Optional[int], *, only_last: bool) -> list[Tensor]:
+    def _restore(self, image: Tensor, up_to: Optional[int], *, only_last: bool) -> list[Tensor]:
         up_to = self.active_sub_decoders if up_to is None else up_to
         if not 1 <= up_to <= len(self.sub_decoders):
             raise ValueError(f'up_to={up_to}: this network has sub-decoders 1 to {len(self.sub_decoders)}')
