@@ -129,7 +129,7 @@ def test_over_strips_joins_maps_and_adds_sums(thin_strips):
     x = torch.rand(2, 3, 22, 5)
     seen = []
 
-    def function(strip, crop):
+    def function(crop, strip):
         seen.append(strip.shape[2])
         own = crop(strip)
         return (own + 1, own[:, :, ::2]), (own.sum(),)
@@ -190,3 +190,11 @@ def test_bfloat16_autocast_is_near():
             with torch.autocast('cpu', dtype=torch.bfloat16):
                 rounded = net(image)
         assert (rounded - plain).abs().max() < 0.05 * (plain - image).abs().max()
+
+
+def test_a_training_step_is_one_graph_for_the_compiler():
+    net = tiny(num_sub_decoders=2).train()
+    net.set_stage(2)
+    image = torch.rand(2, 3, 16, 16)
+    expected = copy.deepcopy(net)(image)
+    torch.testing.assert_close(torch.compile(net, backend='eager', fullgraph=True)(image), expected)

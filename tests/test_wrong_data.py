@@ -84,7 +84,7 @@ WRONG = {
     'neither': (lambda root, opt: [p.unlink() for p in (root / LQ).iterdir()], 'has no data.mdb and no meta_info.txt'),
     'empty meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text(''), '6 keys of data/train/gt.lmdb have no partner: p0'),
     'both empty': (lambda root, opt: [(root / p / 'meta_info.txt').write_text('') for p in (LQ, GT)], 'holds no pictures'),
-    'garbage in meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text('garbage'), 'is damaged, or a key has a dot or is not ASCII (line 1'),
+    'garbage in meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text('garbage'), 'meta_info.txt is damaged, or a key has a dot or is not ASCII (line 1'),
     'a dot in a key': (lambda root, opt: edit(root, LQ, 'p3.png', 'p.3.png'), "(line 4: 'p.3.png"),
     'another key': (lambda root, opt: edit(root, LQ, 'p3.png', 'q3.png'), '1 keys of data/train/lq.lmdb have no partner: q3'),
     'a key too many': (lambda root, opt: edit(root, GT, 'p3.png', 'p3x.png'), '1 keys of data/train/gt.lmdb have no partner: p3x'),

@@ -1,6 +1,6 @@
 """AIBNet: an encoder and a chain of sub-decoders, Figure 2 (a)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, Union
 
@@ -141,38 +141,35 @@ class AIBNet(nn.Module):
         Returns:
             (B, 3, H, W), the output of that sub-decoder, not clipped.
         """
-        for sub_decoder, finest in self._refine(image, up_to):
-            last = sub_decoder, finest
-        return self._restored(image, *last)
+        return self._restore(image, up_to, only_last=True)[0]
 
     def images(self, image: Tensor, up_to: Optional[int] = None) -> list[Tensor]:
         """The restored images of all sub-decoders in order: as :meth:`forward`, one for each."""
-        return [self._restored(image, *refined) for refined in self._refine(image, up_to)]
+        return self._restore(image, up_to, only_last=False)
 
-    def _refine(self, image: Tensor, up_to: Optional[int]) -> Iterator[tuple[SubDecoder, Tensor]]:
-        """The sub-decoders and their finest features, one after the other: the others are freed on the way."""
+    def _restore(self, image: Tensor, up_to: Optional[int], *, only_last: bool) -> list[Tensor]:
         up_to = self.active_sub_decoders if up_to is None else up_to
         if not 1 <= up_to <= len(self.sub_decoders):
             raise ValueError(f'up_to={up_to}: this network has sub-decoders 1 to {len(self.sub_decoders)}')
         *features, bottom = self._run(self.encoder, image, pad_to_multiple(image, SCALE))
-        for sub_decoder in self.sub_decoders[:up_to]:
+        height, width = image.shape[2:]
+        images = []
+        for number, sub_decoder in enumerate(self.sub_decoders[:up_to], start=1):
             features = list(self._run(sub_decoder, image, features, bottom))
-            yield sub_decoder, features[0]
+            if number == up_to or not only_last:
+                with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(sub_decoder)):
+                    images.append(sub_decoder.to_residual(features[0])[:, :, :height, :width] + image)
+        return images
 
     def _run(self, part: nn.Module, image: Tensor, *inputs: object) -> tuple[Tensor, ...]:
         """A part on its inputs: without gradient if it is frozen, and while others train in `frozen_dtype`."""
-        if self.frozen_dtype is None or _trains(part) or not torch.is_grad_enabled():
-            with _gradient_of(part):
+        trains, training = _trains(part), torch.is_grad_enabled()
+        if self.frozen_dtype is None or trains or not training:
+            with torch.set_grad_enabled(training and trains):
                 return part(*inputs)
         with torch.no_grad(), torch.autocast(image.device.type, dtype=self.frozen_dtype):
             features = part(*inputs)
         return tuple(feature.to(image.dtype) for feature in features)
-
-    @staticmethod
-    def _restored(image: Tensor, sub_decoder: SubDecoder, finest: Tensor) -> Tensor:
-        height, width = image.shape[2:]
-        with _gradient_of(sub_decoder):
-            return sub_decoder.to_residual(finest)[:, :, :height, :width] + image
 
     def set_checkpointing(self, checkpointing: bool = True) -> None:
         """Train in less memory: the SFDHBlocks' intermediate results are computed again in the backward pass."""
@@ -252,11 +249,6 @@ class AIBNet(nn.Module):
         if not 1 <= active <= len(self.sub_decoders):
             raise ValueError(f'the checkpoint has {active} trained sub-decoders, this network {len(self.sub_decoders)}')
         self.active_sub_decoders = active
-
-
-def _gradient_of(part: nn.Module) -> torch.set_grad_enabled:
-    """Gradients are recorded in a part that trains, not in a frozen one."""
-    return torch.set_grad_enabled(torch.is_grad_enabled() and _trains(part))
 
 
 def _trains(part: nn.Module) -> bool:

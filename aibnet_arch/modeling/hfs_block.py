@@ -9,7 +9,7 @@ from .channel_attention import ChannelLogits, as_matrix, head_channels, over_win
 from .channel_mix import mix_channels
 from .decoupler import Decoupler
 from .layers import is_local
-from .strips import Crop, Maps, over_strips
+from .strips import Crop, Maps, MapsAndSums, over_strips
 
 
 class MaskedAttention(nn.Module):
@@ -52,7 +52,7 @@ class MaskedAttention(nn.Module):
     def _sorted(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rows of powers from the largest logit down, the n_m denominators (..., n_m), the place of every entry."""
         # Entries are counted in their order, not compared with a threshold: ties must not let more through.
-        values, order = logits.sort(dim=-1, descending=True, stable=True)
+        values, order = logits.sort(dim=-1, descending=True)
         powers = (values - values[..., :1].detach()).exp()
         sums = powers.cumsum(dim=-1)
         return powers, torch.stack([sums[..., kept - 1] for kept in self.kept], dim=-1), order
@@ -112,7 +112,7 @@ class HFSBlock(nn.Module):
             return over_windows(self._attend, self.depthwise(self.expand(self.decoupler(x))), self.window)
         filters = self.decoupler.high_pass(x)
 
-        def gather(x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+        def gather(crop: Crop, x: Tensor) -> MapsAndSums:
             high = self.decoupler.apply_filters(x, filters)
             value, sums = self._split(crop(self.depthwise(self.expand(high))))
             return (value,), sums

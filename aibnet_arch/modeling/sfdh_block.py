@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .channel_mix import project
 from .layers import ConvGate, GlobalPool, LayerNorm2d, is_local
 from .sfem import SFEM
-from .strips import Crop, Maps, over_strips, whole
+from .strips import Crop, MapsAndSums, over_strips, whole
 
 
 class SCA(nn.Module):
@@ -75,19 +75,19 @@ class SFDHBlock(nn.Module):
         sca = self.sca.matrix(total / x[0, 0].numel())
         sfem = self.sfem_weight[:, :, 0] * self.sfem.matrix(*sums)
 
-        def finish(x: Tensor, gated: Tensor, value: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+        def finish(crop: Crop, x: Tensor, gated: Tensor, value: Tensor) -> MapsAndSums:
             middle = x + project(gated, sca, self.sca.project.bias) + project(value, sfem)
-            return self._feed_forward(middle, crop)
+            return self._feed_forward(crop, middle)
 
         (out,), _ = over_strips(finish, [x, gated, value], halo=1, channels=2 * channels)
         return out
 
-    def _gather(self, x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+    def _gather(self, crop: Crop, x: Tensor) -> MapsAndSums:
         normed = self.norm1(x)
         gated, total = self.sca.gather(normed, crop)
         value, sums = self.sfem.gather(normed, crop)
         return (gated, value), (total, *sums)
 
-    def _feed_forward(self, x: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+    def _feed_forward(self, crop: Crop, x: Tensor) -> MapsAndSums:
         gated, last = self.feed_forward
         return (crop(x) + last(gated(self.norm2(x), crop)),), ()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 Maps = tuple[Tensor, ...]
+MapsAndSums = tuple[Maps, Maps]
 Crop = Callable[[Tensor], Tensor]
 
 # Bytes of the widest intermediate result of a strip. On a CPU a few of them fit in the last cache.
@@ -18,18 +19,22 @@ GPU_BYTES = 512 << 20
 LEAST_ROWS = 16  # thinner strips would spend their time on the halo
 
 
+# Versions before 2.3 do not tell; they may compile strips, too.
+_is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
+
+
 def whole(x: Tensor) -> Tensor:
     """The crop of a strip without halo."""
     return x
 
 
 def over_strips(
-    function: Callable[..., tuple[Maps, Maps]], inputs: Sequence[Tensor], *, halo: int, channels: int
-) -> tuple[Maps, Maps]:
+    function: Callable[..., MapsAndSums], inputs: Sequence[Tensor], *, halo: int, channels: int
+) -> MapsAndSums:
     """Apply `function` to strips of maps and put its results together.
 
     Args:
-        function: called with one strip of every input, (B, C, h, W), and `crop`; returns maps and sums.
+        function: called with `crop` and one strip of every input, (B, C, h, W); returns maps and sums.
             `crop` takes the halo off a result of h rows. What `function` returns must be free of it:
             maps (B, C', h', W') of the strip's own rows, which are joined, and tensors, which are added up.
         inputs: maps (B, C, H, W) of one height.
@@ -43,7 +48,7 @@ def over_strips(
     height = inputs[0].shape[2]
     rows = _strip_rows(inputs[0], channels)
     if rows >= height:
-        return function(*inputs, whole)
+        return function(whole, *inputs)
     joined, totals = (), ()
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
@@ -52,7 +57,7 @@ def over_strips(
         def crop(x: Tensor, skip: int = top - first, keep: int = bottom - top) -> Tensor:
             return x[:, :, skip : skip + keep]
 
-        maps, sums = function(*(x[:, :, first : bottom + halo] for x in inputs), crop)
+        maps, sums = function(crop, *(x[:, :, first : bottom + halo] for x in inputs))
         if top == 0:
             joined = tuple(_tall(part, part.shape[2] * height // rows) for part in maps)
             totals = sums
@@ -66,7 +71,7 @@ def over_strips(
 
 def _strip_rows(x: Tensor, channels: int) -> int:
     batch, _, height, width = x.shape
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing() or x.is_meta:
+    if torch.is_grad_enabled() or _is_compiling() or torch.jit.is_tracing() or x.is_meta:
         return height
     budget = CPU_BYTES if x.device.type == 'cpu' else GPU_BYTES
     rows = budget // (batch * channels * width * x.element_size())

@@ -77,7 +77,8 @@ class AIBNetModel(SRModel):
             file = path.get(f'pretrain_network_{key}')
             if file and (key == 'encoder' or Path(file).expanduser().is_file()):
                 try:
-                    with warnings.catch_warnings(action='ignore'):  # that nothing is copied is what we want
+                    with warnings.catch_warnings():
+                        warnings.simplefilter('ignore')  # that nothing is copied is what we want
                         load(file)
                 except CheckpointError as error:
                     yield f'path.pretrain_network_{key}: {error}'

@@ -1,18 +1,18 @@
 """NAFNet's block, under the names that the published checkpoints use."""
 
-from typing import Union
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..channel_mix import project
 from ..layers import GlobalPool, LayerNorm2d, SimpleGate, is_local
-from ..strips import Crop, Maps, over_strips
+from ..strips import Crop, MapsAndSums, over_strips
 
 
 class NAFBlock(nn.Module):
     """NAFNet's block. Shape: (B, C, H, W) -> (B, C, H, W)."""
+
+    HALO = 1  # rows that the first half sees around a position
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -37,23 +37,20 @@ class NAFBlock(nn.Module):
         weight = self.conv3.weight[:, :, 0, 0] * self.beta[0, :, :, 0]
         if is_local(x, pool.window):
             gated = gated * self.sca(gated)
-            weight = weight.expand(len(x), -1, -1)
+            weight = weight.expand(len(x), -1, -1)  # the same for every image: its channels are weighed already
         else:
             mean = total.flatten(1) / x[0, 0].numel()
             weight = weight * F.linear(mean, weigh.weight.flatten(1), weigh.bias)[:, None, :]
 
-        def finish(x: Tensor, gated: Tensor, crop: Crop) -> tuple[Maps, Maps]:
+        def finish(crop: Crop, x: Tensor, gated: Tensor) -> MapsAndSums:
             x = x + project(gated, weight, self.conv3.bias * self.beta.flatten())
             return (x + self._feed_forward(self.norm2(x)),), ()
 
         (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels)
         return out
 
-    HALO = 1  # rows that the first half sees around a position
-
-    def _gather(self, x: Tensor, *rest: Union[Tensor, Crop]) -> tuple[Maps, Maps]:
+    def _gather(self, crop: Crop, x: Tensor, *condition: Tensor) -> MapsAndSums:
         """The gated features of the first half and, for the channel attention, their sum over the positions."""
-        *condition, crop = rest
         normed = self.norm1(self._spatial_input(x, *condition))
         gated = self.gate(crop(self.conv2(self.conv1(normed))))
         return (gated,), (gated.sum(dim=(2, 3), keepdim=True),)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..channel_mix import channels_last
-from ..strips import Crop, Maps, over_strips
+from ..strips import Crop, MapsAndSums, over_strips
 from .flow_prior import FlowPrior
 from .kernel_estimator import KERNEL_TAPS, KernelEstimator
 from .naf_block import NAFBlock
@@ -132,7 +132,7 @@ class UFPNetEncoder(nn.Module):
         summaries = []
         for level in self.conditioned:
 
-            def condense(source: Tensor, crop: Crop, level: int = level) -> tuple[Maps, Maps]:
+            def condense(crop: Crop, source: Tensor, level: int = level) -> MapsAndSums:
                 kernels = source if level else self._kernels(source)
                 summary = crop(self.encoders[level][0].summary(kernels))
                 if str(level) not in self.kernel_down:

@@ -1,0 +1,107 @@
+"""`basicsr profile`: what it counts is right, what it measures is plausible."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from aibnet_arch.toolbox.command import main, prepare
+from aibnet_arch.toolbox.measuring import measure, parts_of, peak_memory
+from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
+
+from .training import NETWORK
+
+
+class Simple(torch.nn.Module):
+    """One convolution, and a matrix product outside of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.rest = torch.nn.ModuleList([torch.nn.Conv2d(8, 3, 1)])
+        self.rest.requires_grad_(False)
+
+    def forward(self, x):
+        x = self.rest[0](self.conv(x))
+        return x.flatten(2) @ x.flatten(2).mT
+
+
+def test_the_parts_are_counted():
+    network, image = Simple(), torch.rand(2, 3, 10, 20)
+    conv, one, rest, total = measure(
+        lambda: network(image), network, device=torch.device('cpu'), repeats=2, size=image.shape
+    )
+    assert list(parts_of(network)) == [conv.name, one.name] == ['conv', 'rest.0']
+    assert conv.conv_macs == conv.macs == 2 * 200 * 3 * 8 * 9
+    assert one.conv_macs == 2 * 200 * 8 * 3
+    assert rest.macs == 2 * 3 * 3 * 200
+    assert rest.conv_macs == 0
+    assert total.macs == conv.macs + one.macs + rest.macs
+    assert (total.parameters, total.trainable) == (3 * 8 * 9 + 8 + 27, 3 * 8 * 9 + 8)
+    assert 0 < conv.seconds < total.seconds
+
+
+def test_the_peak_of_memory_is_of_what_ran_within():
+    device = torch.device('cpu')
+    with peak_memory(device) as before:
+        pass
+    if before[0] is None:
+        pytest.skip('this system does not tell')
+    with peak_memory(device) as within:
+        torch.ones(50_000_000)  # 200 MB
+    assert 150e6 < within[0] - before[0] < 400e6
+
+
+def profile(tmp_path, *flags, network=NETWORK):
+    (tmp_path / 'opt.yml').write_text(yaml.safe_dump({'network_g': network, 'num_gpu': 0}))
+    report = tmp_path / 'report.json'
+    code = main(['profile', '-opt', str(tmp_path / 'opt.yml'), '--repeats', '1', '--json', str(report), *flags])
+    return code, json.loads(report.read_text()) if code == 0 else None
+
+
+def test_a_network_and_its_training_stages(tmp_path, capsys):
+    code, report = profile(tmp_path, '--size', '48', '64', '--batch', '2', '--train')
+    assert code == 0
+    (result,) = report['networks']
+    assert [part['name'] for part in result['parts']] == [
+        'encoder', 'sub_decoders.0', 'sub_decoders.1', 'rest', 'total'
+    ]  # fmt: skip
+    first, second = result['parts'][1:3]
+    assert first['macs'] == second['macs'] > first['conv_macs'] > 0
+    stages = {cost['stage']: cost for cost in report['training']}
+    assert list(stages) == [1, 2, 'direct']
+    # The encoder trains in the first stage of this network.
+    assert stages[2]['trainable'] < stages[1]['trainable'] < stages['direct']['trainable']
+    printed = capsys.readouterr().out
+    assert 'times the floor' in printed
+    assert 'peak / direct' in printed
+
+
+def test_any_registered_network(tmp_path):
+    prepare()
+    code, report = profile(
+        tmp_path, '--size', '24', '24', network={'type': 'MSRResNet', 'num_feat': 8, 'num_block': 2, 'upscale': 2}
+    )
+    assert code == 0
+    assert report['networks'][0]['parts'][-1]['macs'] > 0
+
+
+@pytest.mark.parametrize(
+    ('network', 'flags', 'told'),
+    [
+        ({'type': 'AIBNett'}, (), "did you mean 'AIBNet'?"),
+        ({'type': 'AIBNet', 'widht': 8}, (), "did you mean 'width'?"),
+        ({'type': 'MSRResNet'}, ('--train',), 'compares the stages of AIBNet'),
+    ],
+)
+def test_what_cannot_be_profiled_is_told(network, flags, told, tmp_path, capsys):
+    assert profile(tmp_path, *flags, network=network)[0] == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', OTHER_NETWORKS)
+def test_others_are_beside_it_or_their_package_is_named(name, tmp_path, capsys):
+    pytest.importorskip('spandrel' if name == 'NAFNet' else 'spandrel_extra_arches')
+    network = OTHER_NETWORKS[name].build()
+    assert sum(p.numel() for p in network.parameters()) > 10e6
