@@ -9,7 +9,7 @@ import pytest
 from aibnet_arch.toolbox import plugins
 from aibnet_arch.toolbox.command import main
 from aibnet_arch.toolbox.errors import UserError
-from aibnet_arch.toolbox.preflight_data import PREPARATION
+from aibnet_arch.toolbox.preflight.data import PREPARATION
 
 from .training import make_dataset, options, reset_logger, run
 

@@ -9,9 +9,9 @@ import pytest
 
 from aibnet_arch.toolbox.command import prepare
 from aibnet_arch.toolbox.option_file import load_option_file
-from aibnet_arch.toolbox.preflight_keys import check_keys, reads_by
-from aibnet_arch.toolbox.preflight_required import required_keys
-from aibnet_arch.toolbox.preflight_source import reads_of
+from aibnet_arch.toolbox.preflight.keys import check_keys, reads_by
+from aibnet_arch.toolbox.preflight.required import required_keys
+from aibnet_arch.toolbox.preflight.source import reads_of
 
 from .training import log_of, make_dataset, options, run
 

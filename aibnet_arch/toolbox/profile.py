@@ -16,7 +16,7 @@ from .inference import PRECISIONS, InferenceSettings, Restorer
 from .measuring import Part, matrix_rate, measure
 from .option_file import apply_overrides, load_option_file
 from .other_networks import OTHER_NETWORKS
-from .preflight_registered import check_call
+from .preflight.registered import check_call
 from .training_cost import stage_costs
 
 

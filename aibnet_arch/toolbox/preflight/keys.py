@@ -1,6 +1,6 @@
 """Which keys of an option file nothing reads: misspelled ones, and those that stand in the wrong section.
 
-The code that will run is the model class, the datasets and the pipelines; `preflight_source` finds what they read.
+The code that will run is the model class, the datasets and the pipelines; `source` finds what they read.
 """
 
 import ast
@@ -12,8 +12,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Optional
 
-from .option_file import did_you_mean
-from .preflight_source import SECTIONS, UNKNOWN, Reads, reads_of
+from ..option_file import did_you_mean
+from .source import SECTIONS, UNKNOWN, Reads, reads_of
 
 # The pipelines, and what they hand options to.
 _PIPELINE = (
@@ -23,6 +23,7 @@ _PIPELINE = (
 _LOADING = ('basicsr.data', 'basicsr.data.prefetch_dataloader')
 # Modules here that stand in for BasicSR's; those that they import belong to them.
 _STAND_INS = ('mends', 'training_run')
+_TOOLBOX = __package__.rpartition('.')[0]
 _INSTALLED = ('torch', 'torchvision', 'numpy', 'abc', 'builtins', 'typing', 'collections')
 # What the storages of BasicSR's FileClient take.
 _BACKENDS = {'disk': ('type',), 'lmdb': ('type', 'readonly', 'lock', 'readahead', 'map_size', 'max_readers')}
@@ -91,7 +92,7 @@ def reads_by(cls: type, *, root: str) -> Optional[Reads]:
     own |= {other for module in own for other in _imported(module)}
     loading = [import_module(name) for name in _LOADING]
     pipeline = [import_module(name) for name in _PIPELINE]
-    stand_ins = [import_module(f'{__package__}.{name}') for name in _stand_ins()]
+    stand_ins = [import_module(f'{_TOOLBOX}.{name}') for name in _stand_ins()]
     reads = Reads()
     try:
         for module in own:
@@ -129,7 +130,7 @@ def _stand_ins() -> frozenset[str]:
         if name in found or name.startswith('preflight'):
             continue
         found.add(name)
-        for node in ast.walk(ast.parse(inspect.getsource(import_module(f'{__package__}.{name}')))):
+        for node in ast.walk(ast.parse(inspect.getsource(import_module(f'{_TOOLBOX}.{name}')))):
             if isinstance(node, ast.ImportFrom) and node.level == 1:
                 waiting += [node.module] if node.module else [alias.name for alias in node.names]
     return frozenset(found)

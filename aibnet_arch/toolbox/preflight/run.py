@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
-from .errors import OptionError
-from .option_file import did_you_mean
-from .preflight_data import check_dataset
-from .preflight_keys import check_keys
-from .preflight_registered import check_registered, is_trusted, registered
-from .preflight_required import required_keys
-from .preflight_training import batch_of_run, check_devices, check_training
-from .preflight_types import check_types
-from .preflight_weights import check_networks
+from ..errors import OptionError
+from ..option_file import did_you_mean
+from .data import check_dataset
+from .keys import check_keys
+from .registered import check_registered, is_trusted, registered
+from .required import required_keys
+from .training import batch_of_run, check_devices, check_training
+from .types import check_types
+from .weights import check_networks
 
 REQUIRED = {
     True: ('name', 'model_type', 'num_gpu', 'datasets', 'network_g', 'path', 'train', 'logger'),

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional
 
-from .option_file import did_you_mean
+from ..option_file import did_you_mean
 
 
 def registered(registry: Any, name: Any) -> Optional[Any]:

@@ -8,9 +8,9 @@ from typing import Any, Optional
 import torch
 from torch import Tensor, nn
 
-from ..modeling.encoders import CheckpointError, compare_keys
-from ..modeling.encoders.checkpoint import read_plain
-from .preflight_registered import registered
+from ...modeling.encoders import CheckpointError, compare_keys
+from ...modeling.encoders.checkpoint import read_plain
+from .registered import registered
 
 
 def check_networks(opt: Mapping[str, Any], *, wrong: Collection[str] = ()) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optiona
     """The network, or why there is none."""
     from basicsr.utils.registry import ARCH_REGISTRY
 
-    from ..modeling import AIBNet
+    from ...modeling import AIBNet
 
     # Not by BasicSR's build_network: it opens BasicSR's log, which then never gets its file.
     cls = registered(ARCH_REGISTRY, network_opt['type'])

@@ -9,8 +9,8 @@ from typing import Any, Optional
 
 import torch
 
-from .option_file import did_you_mean
-from .preflight_registered import is_trusted, registered
+from ..option_file import did_you_mean
+from .registered import is_trusted, registered
 
 # What BaseModel.get_optimizer of git master and setup_schedulers know; 1.4.2 knows fewer optimizers.
 OPTIMIZERS = ('Adam', 'AdamW', 'Adamax', 'SGD', 'ASGD', 'RMSprop', 'Rprop')
