@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .encoders import ENCODERS, CheckpointError, compare_keys, load_published, read_state_dict
 from .padding import pad_to_multiple
+from .signature import KEY, Signature
 from .sub_decoder import LEVELS, SubDecoder
 
 SCALE = 2**LEVELS  # e5 has 1/16 of the resolution
@@ -36,6 +37,7 @@ class AIBNet(nn.Module):
         freeze_encoder: the encoder never trains. Otherwise it trains with the first sub-decoder.
         code_noise: draw UFPNet's Gaussian noise on its kernel code. Evaluation is then random.
 
+    `arguments` are those of the constructor, and are saved with the weights (:mod:`.signature`).
     `frozen_dtype` (torch.bfloat16, say) runs the parts that are frozen in that precision during training.
 
     Raises:
@@ -59,6 +61,7 @@ class AIBNet(nn.Module):
         freeze_encoder: bool = True,
         code_noise: bool = False,
     ) -> None:
+        arguments = {name: value for name, value in locals().items() if name not in ('self', '__class__')}
         super().__init__()
         if encoder not in ENCODERS:
             raise ValueError(f'encoder={encoder!r}: expected one of {", ".join(ENCODERS)}')
@@ -69,6 +72,7 @@ class AIBNet(nn.Module):
         heads = (heads,) * LEVELS if isinstance(heads, int) else tuple(heads)
         if len(heads) != LEVELS:
             raise ValueError(f'heads={list(heads)}: expected one number or {LEVELS}')
+        self.arguments = {**arguments, 'encoder_blocks': list(encoder_blocks), 'heads': list(heads)}
         noise = {'code_noise': code_noise} if encoder == 'ufpnet' else {}
         if code_noise and not noise:
             raise ValueError('code_noise belongs to the ufpnet encoder')
@@ -223,9 +227,9 @@ class AIBNet(nn.Module):
             CheckpointError: the file is none of such a network; nothing has been loaded then.
         """
         state = read_state_dict(path, param_key=param_key)
-        if '_extra_state' not in state:
-            raise CheckpointError(f'{path} is no checkpoint of AIBNet: it does not say which sub-decoders it trained')
-        trained = int(state.pop('_extra_state'))
+        signature = Signature.of(state, where=path)
+        signature.check_arguments(self.arguments)
+        trained = signature.trained
         if trained >= len(self.sub_decoders):
             raise CheckpointError(
                 f'{path} has {trained} trained sub-decoders: none of the {len(self.sub_decoders)} of this network is '
@@ -241,14 +245,21 @@ class AIBNet(nn.Module):
         return trained
 
     def get_extra_state(self) -> Tensor:
-        """How many sub-decoders hold trained weights: saved with them, so that the others never run unnoticed."""
-        return torch.tensor(self.active_sub_decoders)
+        """The network's signature, which is saved with its weights."""
+        return Signature(trained=self.active_sub_decoders, arguments=self.arguments).to_tensor()
 
     def set_extra_state(self, state: Tensor) -> None:
-        active = int(state)
-        if not 1 <= active <= len(self.sub_decoders):
-            raise ValueError(f'the checkpoint has {active} trained sub-decoders, this network {len(self.sub_decoders)}')
-        self.active_sub_decoders = active
+        """Take over how many sub-decoders are trained.
+
+        Raises:
+            CheckpointError: the weights are of a network that computes something else.
+        """
+        signature = Signature.of({KEY: state})
+        signature.check_arguments(self.arguments)
+        count = len(self.sub_decoders)
+        if signature.trained > count:
+            raise CheckpointError(f'the weights have {signature.trained} trained sub-decoders, this network {count}')
+        self.active_sub_decoders = signature.trained
 
 
 def _trains(part: nn.Module) -> bool:

@@ -128,13 +128,16 @@ def load_published(
 
 
 def compare_keys(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    """One line for each way in which `given` does not fit `wanted`; empty if it fits."""
+    """One line for each way in which `given` does not fit `wanted`; empty if it fits.
+
+    What a network saves beside its weights (``_extra_state``) may be of any length.
+    """
     missing = [key for key in wanted if key not in given]
     unexpected = [key for key in given if key not in wanted]
     misshaped = [
         f'{key}: {tuple(given[key].shape)} in the file, {tuple(wanted[key].shape)} in the network'
         for key in wanted
-        if key in given and given[key].shape != wanted[key].shape
+        if key in given and given[key].shape != wanted[key].shape and not key.endswith('_extra_state')
     ]
     found = (('missing', missing), ('unexpected', unexpected), ('of another shape', misshaped))
     return [f'  {len(keys)} {what}: {_some(keys)}' for what, keys in found if keys]

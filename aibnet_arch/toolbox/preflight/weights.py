@@ -81,3 +81,8 @@ def weight_problems(network: nn.Module, path: str, *, param_key: Optional[str], 
     fitting = [key for key, value in given.items() if key in wanted and wanted[key].shape == value.shape]
     if problems and (strict or not fitting):
         yield f'{path} does not fit {type(network).__name__}:\n' + '\n'.join(problems)
+    elif not problems and '_extra_state' in content:
+        try:
+            network.set_extra_state(content['_extra_state'])
+        except CheckpointError as error:
+            yield f'{path}: {error}'

@@ -1,0 +1,73 @@
+"""What a network says of itself among its weights: its arguments, and how many sub-decoders are trained."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .encoders import CheckpointError
+
+KEY = '_extra_state'  # torch's name for what `get_extra_state` returns
+# These say how a network is trained or run, not which function its weights stand for.
+FREE = ('num_sub_decoders', 'freeze_encoder', 'code_noise')
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Saved with the weights as a tensor of bytes (JSON), since a state dict holds nothing but tensors.
+
+    Some arguments (`alpha_init`, `normalize_logits`) leave no trace in the shapes of the weights: without them
+    a file could be loaded into a network that computes something else with it.
+
+    Attributes:
+        trained: how many sub-decoders hold trained weights; the others never run unnoticed.
+        arguments: of AIBNet's constructor.
+    """
+
+    trained: int
+    arguments: Mapping[str, Any]
+
+    def to_tensor(self) -> Tensor:
+        """(N,), uint8."""
+        text = json.dumps({'trained': self.trained, 'arguments': dict(self.arguments)})
+        return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], *, where: object = 'the state dict') -> 'Signature':
+        """Read it from a state dict.
+
+        Raises:
+            CheckpointError: there is none, or it is none of AIBNet's.
+        """
+        content = state.get(KEY)
+        if not isinstance(content, Tensor) or content.dtype != torch.uint8:
+            raise CheckpointError(
+                f'{where} is no checkpoint of AIBNet: it does not say of which network its weights are ({KEY})'
+            )
+        try:
+            fields = json.loads(bytes(content.flatten().tolist()))
+            trained, arguments = fields['trained'], fields['arguments']
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f'{where}: {KEY} is damaged ({error!r})') from error
+        if type(trained) is not int or trained < 1 or not isinstance(arguments, dict):
+            raise CheckpointError(f'{where}: {KEY} is damaged ({fields!r:.200})')
+        return cls(trained=trained, arguments=arguments)
+
+    def check_arguments(self, own: Mapping[str, Any]) -> None:
+        """Compare with the arguments of the network that is to take the weights.
+
+        Raises:
+            CheckpointError: the weights stand for another function.
+        """
+        theirs = json.loads(json.dumps(dict(own)))
+        other = {name: value for name, value in theirs.items() if name not in FREE}
+        differing = [
+            f'{name} is {self.arguments.get(name)!r} there and {value!r} here'
+            for name, value in other.items()
+            if self.arguments.get(name) != value
+        ]
+        if differing:
+            raise CheckpointError(f'the weights are of another network: {"; ".join(differing)}')
