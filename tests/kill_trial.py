@@ -14,7 +14,9 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 import torch
 import yaml
@@ -93,13 +95,13 @@ def newest_logged(root: Path) -> int:
     return int(found[-1]) if found else 0
 
 
-def main() -> int:
+def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--count', type=int, default=40)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--longest', type=float, default=2.0, help='seconds until a run is killed, at most')
     parser.add_argument('--total-iter', type=int, default=300)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         killed, whole = Path(folder, 'killed'), Path(folder, 'whole')
         opt = trial_options(total_iter=arguments.total_iter, width=24)

@@ -1,7 +1,10 @@
 """Time of SSIM at 1280x720 against BasicSR's, measured in one run: python -m aibnet_arch.toolbox.metric_benchmark"""
 
+import argparse
 import statistics
 import time
+from collections.abc import Sequence
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -9,11 +12,12 @@ import numpy as np
 from ..metrics import calculate_ssim_2d, calculate_ssim_3d
 from .mends import mend_functional_tensor
 
-REPEATS = 7
 
-
-def main() -> None:
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print the medians, the ratio and the difference in value."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--repeats', type=int, default=7, help='default: %(default)s')
+    repeats = parser.parse_args(argv).repeats
     mend_functional_tensor()
     from basicsr.metrics import calculate_ssim
 
@@ -27,7 +31,7 @@ def main() -> None:
     }
     times: dict[str, list[float]] = {name: [] for name in functions}
     values = {}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for name, function in functions.items():
             start = time.perf_counter()
             values[name] = function()

@@ -35,19 +35,22 @@ def run_profile(argv: list[str]) -> int:
         raise OptionError(problems)
     if arguments.train and network_opt['type'] != 'AIBNet':
         raise UserError('--train compares the stages of AIBNet; this is a ' + network_opt['type'])
+    batch, training_batch = arguments.batch or 1, arguments.batch or 2
+    if arguments.train and training_batch < 2:
+        raise UserError('--train needs --batch 2 or more: batch norm sees one value per channel and image')
     device = torch.device('cuda' if torch.cuda.is_available() and opt.get('num_gpu') != 0 else 'cpu')
     settings = InferenceSettings.from_options(opt.get('val'))
     size = tuple(arguments.size)
     results = []
     for name, network in _networks(network_opt, arguments.beside):
-        image = torch.rand(arguments.batch, 3, *size, device=device)
+        image = torch.rand(batch, 3, *size, device=device)
         restorer = Restorer(network.to(device), settings)
         rate = matrix_rate(device, dtype=PRECISIONS.get(settings.autocast, torch.float32))
         parts = measure(
             partial(restorer, image), network, device=device, repeats=arguments.repeats, size=tuple(image.shape)
         )
         results.append({'network': name, 'floor_seconds': parts[-1].macs / rate, 'parts': parts})
-        print(f'\n{name}, {arguments.batch} x {size[0]} x {size[1]}, {_device(device)}\n')
+        print(f'\n{name}, {batch} x {size[0]} x {size[1]}, {_device(device)}\n')
         print(_table(parts))
         ratio = parts[-1].seconds / results[-1]['floor_seconds']
         print(f'\n{ratio:.2f} times the floor: all MACs at the {2e-9 * rate:,.0f} GFLOP/s of a large matrix product')
@@ -55,13 +58,13 @@ def run_profile(argv: list[str]) -> int:
             print(f'{results[0]["parts"][-1].seconds / parts[-1].seconds:.2f} = time of {results[0]["network"]} / time')
     costs = []
     if arguments.train:
-        costs = stage_costs(network_opt, batch=arguments.batch, size=size, device=device)
-        print('\nOne training step\n')
+        costs = stage_costs(network_opt, batch=training_batch, size=size, device=device)
+        print(f'\nOne training step, batch {training_batch}\n')
         print(_step_table(costs))
     if arguments.json:
         document = {
             'device': _device(device),
-            'size': [arguments.batch, 3, *size],
+            'size': [batch, 3, *size],
             'networks': [{**result, 'parts': [part.as_dict() for part in result['parts']]} for result in results],
             'training': costs,
         }
@@ -73,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='basicsr profile', allow_abbrev=False, description=__doc__)
     parser.add_argument('-opt', required=True, metavar='FILE', help='option file (YAML): network_g and val are read')
     parser.add_argument('--size', nargs=2, type=int, default=(256, 256), metavar=('H', 'W'), help='of the picture')
-    parser.add_argument('--batch', type=int, default=1, help='pictures at once')
+    parser.add_argument('--batch', type=int, help='pictures at once (default: 1, and 2 in a training step)')
     parser.add_argument('--repeats', type=int, default=5, help='of the timing; the median is told')
     parser.add_argument('--train', action='store_true', help='also one training step of each stage, and of direct')
     parser.add_argument('--beside', nargs='+', default=(), choices=OTHER_NETWORKS, help="spandrel's, in the same run")

@@ -1,0 +1,114 @@
+"""A folder in which the commands of the docs run as they stand: small archives, weights and option files."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from aibnet_arch import AIBNet
+from aibnet_arch.toolbox.command import main
+
+from .prep_trees import gopro_tree, hide_tree, picture, realblur_tree, save
+from .training import reset_logger
+
+REPOSITORY = Path(__file__).parent.parent
+SMALL = {'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1}
+# What would take long, and what takes its place.
+SHORTER = {
+    '--count 40': '--count 1 --total-iter 6 --longest 1',
+    '--size 256 256': '--size 32 32',
+    'datasets_prep.benchmark': 'datasets_prep.benchmark --pairs 2 --repeats 1',
+    'metric_benchmark': 'metric_benchmark --repeats 1',
+}
+# These need a network, or are what runs the tests.
+NOT_HERE = ('make ', 'pip ', 'git ', 'sudo ', 'apt-get ', 'cd ')
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of the page's ```bash blocks, and the commands in its tables."""
+    text = page.read_text().replace('\\\n', ' ')
+    blocks = re.findall(r'^```bash\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
+    lines = [line.partition(' #')[0].strip() for block in blocks for line in block.splitlines()]
+    lines += re.findall(r'^\|.*?`((?:basicsr|python) [^`]*)` \|', text, re.MULTILINE)
+    return [line for line in lines if line and not line.startswith((*NOT_HERE, '#'))]
+
+
+def make_sandbox(root: Path) -> None:
+    """Everything that the docs' commands name and that a user would bring."""
+    gopro_tree(root / 'GOPRO_Large', train=1, test=1, height=512, width=512)  # the size of the crops
+    gopro_tree(root / 'smaller', train=1, test=1, height=256, width=256)
+    shutil.rmtree(root / 'GOPRO_Large' / 'test')
+    (root / 'smaller' / 'test').rename(root / 'GOPRO_Large' / 'test')
+    hide_tree(root / 'HIDE_dataset', count=1)
+    for subset in 'JR':
+        realblur_tree(root / 'RealBlur', subset=subset, train=1, test=1)
+    for folder, size in (('blurred', 512), ('sharp', 512), ('blurred_val', 64), ('sharp_val', 64)):
+        for number in range(2):
+            save(root / 'my' / folder / f'{number}.png', picture(number, height=size, width=size))
+    _weights(root / 'weights' / 'UFPNet-GoPro.pth')
+    for path in (REPOSITORY / 'options').rglob('*.yml'):
+        copy = root / 'options' / path.relative_to(REPOSITORY / 'options')
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(yaml.safe_dump(_shrunk(yaml.safe_load(path.read_text())), sort_keys=False))
+
+
+def _weights(path: Path) -> None:
+    """The published layout of an encoder of the small network, with entries that AIBNet drops."""
+    encoder = AIBNet(**SMALL).encoder
+    state = {**encoder.state_dict(), 'ending.weight': torch.zeros(3, 8, 3, 3)}
+    path.parent.mkdir()
+    torch.save({'params': state}, path)
+
+
+def _shrunk(opt: dict) -> dict:
+    """The options for a network and a run of seconds; the names of files stay."""
+    opt['num_gpu'] = 0
+    network = opt['network_g']
+    if network['type'] == 'AIBNet':
+        network.update(SMALL)
+    for phase, dataset in opt['datasets'].items():
+        if phase == 'train':
+            dataset.update(gt_size=16, batch_size_per_gpu=2, num_worker_per_gpu=0, dataset_enlarge_ratio=16)
+    if 'train' in opt:
+        train = opt['train']
+        stages = train.get('stage_iter') or [1]
+        total = sum(2 if length else 0 for length in stages)
+        train['total_iter'] = total
+        if 'stage_iter' in train:
+            train['stage_iter'] = [2 if length else 0 for length in stages]
+        if 'periods' in train['scheduler']:
+            train['scheduler']['periods'] = [total]
+        opt['val']['val_freq'] = total
+        opt['logger'].update(print_freq=1, save_checkpoint_freq=1, use_tb_logger=False)
+    opt['val'].pop('window', None)
+    return opt
+
+
+def run(command: str) -> int:
+    """Run a line of the docs in the current directory; return the exit code."""
+    for long, short in SHORTER.items():
+        command = command.replace(long, short)
+    program, *arguments = shlex.split(command)
+    if program == 'basicsr':
+        reset_logger()
+        return main(arguments)
+    if program == 'python' and arguments[0] == '-m':
+        return _run_module(arguments[1], arguments[2:])
+    if program == 'torchrun':
+        return subprocess.run([sys.executable, '-m', 'torch.distributed.run', *arguments], check=False).returncode
+    pytest.fail(f'a command that this test does not know: {command}')
+
+
+def _run_module(module: str, arguments: list[str]) -> int:
+    """As `python -m`, but in this process, where the counts of the archives can be other ones."""
+    if module == 'pytest':
+        pytest.fail('the docs must not start the tests anew')
+    reset_logger()
+    return import_module(module).main(arguments) or 0

@@ -1,0 +1,36 @@
+"""Every command in the docs runs, one after the other, as somebody would type them who reads the pages in order."""
+
+import pytest
+
+from datasets_prep import gopro, hide, realblur
+
+from .docs_sandbox import REPOSITORY, commands, make_sandbox, run
+
+DOCS = REPOSITORY / 'docs'
+FIRST = ('data', 'training', 'evaluation')
+PAGES = [
+    *(DOCS / f'{name}.md' for name in FIRST),
+    *sorted(page for page in DOCS.glob('*.md') if page.stem not in FIRST),
+    REPOSITORY / 'README.md',
+]
+COMMANDS: dict[str, str] = {}  # to the page; those that stand on several pages run once
+for page in PAGES:
+    for line in commands(page):
+        COMMANDS.setdefault(line, page.stem)
+
+
+@pytest.fixture(scope='module')
+def sandbox(tmp_path_factory):
+    root = tmp_path_factory.mktemp('docs')
+    make_sandbox(root)
+    return root
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=[f'{page}: {line}' for line, page in COMMANDS.items()])
+def test_a_command_of_the_docs_runs(command, sandbox, monkeypatch):
+    monkeypatch.chdir(sandbox)
+    # The archives here are small ones.
+    monkeypatch.setattr(gopro, 'EXPECTED_PAIRS', {'train': 2, 'test': 2})
+    monkeypatch.setattr(hide, 'EXPECTED_PAIRS', 2)
+    monkeypatch.setattr(realblur, 'EXPECTED_PAIRS', {'train': 2, 'test': 2})
+    assert run(command) == 0
