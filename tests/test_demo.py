@@ -48,10 +48,11 @@ def test_frames_are_averaged_in_linear_light():
 
 def test_the_sets_have_different_pictures_and_are_made_anew_the_same():
     assert not set(demo.TRAIN_PICTURES) & set(demo.VAL_PICTURES)
-    pairs = [
-        demo.blurred_pairs(('coffee.png',), blurs=2, steady=False, rng=np.random.default_rng(5)) for _ in range(2)
+    draws = [
+        demo.draw_shots(('coffee.png',), shots=2, steady_every=0, rng=np.random.default_rng(5))
+        for _ in range(2)
     ]
-    for first, second in zip(*pairs):
+    for first, second in zip(*([shot.pair() for shot in shots] for shots in draws)):
         assert first.key == second.key
         assert np.array_equal(first.lq, second.lq)
         assert np.array_equal(first.gt, demo.shipped_picture('coffee.png'))
