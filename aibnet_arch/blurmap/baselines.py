@@ -62,7 +62,7 @@ class OtherNetwork:
         except (spandrel.UnsupportedModelError, RuntimeError, KeyError) as error:
             raise UserError(f'--beside {path}: spandrel makes no network of these weights ({error!r:.200})') from error
         if not isinstance(model, spandrel.ImageModelDescriptor) or model.scale != 1 or model.input_channels != 3:
-            raise UserError(f'--beside {path}: {model.architecture.name} does not restore colour pictures of their size')
+            raise UserError(f'--beside {path}: {model.architecture.name} does not restore colour pictures')
         self.architecture = model.architecture.name
         self._model = model.eval()
 

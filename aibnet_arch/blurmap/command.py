@@ -16,15 +16,18 @@ from ..toolbox.errors import UserError
 from ..weights import read_network
 from .baselines import OtherNetwork
 from .figures import Truth, residual
-from .maps import GREY_LEVELS, BlurMap, Mapper
-from .overlay import Tile, lay_over, panel, upper_end
+from .maps import GREY_LEVELS, PIXELS, TIMES_MEAN, BlurMap, Mapper
+from .overlay import Tile, colour_ends, lay_over, panel
 from .pictures import Item, find_items
 from .report import Report, Row
 
-DESCRIPTION = """Heat maps of what SFEM and HFSBlock contribute to a picture and of the predicted residual, over the picture.
-With the sharp pictures also how well each map finds the blurred regions, beside simple baselines."""
+DESCRIPTION = """Heat maps over a picture: what SFEM and HFSBlock contribute, and the predicted residual. With the sharp
+pictures also how well each map finds the blurred regions, beside simple baselines."""
 EPILOG = """Partners have the same name; a file goes with a single picture. OUT/PICTURE/panel.png shows everything side
 by side, the other pictures there are single maps; OUT/figures.csv and OUT/figures.json hold the figures."""
+
+
+TRUTHS = {'residual': ('true residual', GREY_LEVELS), 'extent': ('true extent of the blur', PIXELS)}
 
 
 def run_blurmap(arguments: list[str]) -> int:
@@ -47,8 +50,7 @@ def run_blurmap(arguments: list[str]) -> int:
         item.check()
 
     args.output.mkdir(parents=True, exist_ok=True)
-    thresholds = {'residual': (args.residual_above, GREY_LEVELS), 'extent': (args.extent_above, 'pixels')}
-    report = Report(thresholds)
+    report = Report({'residual': (args.residual_above, GREY_LEVELS), 'extent': (args.extent_above, PIXELS)})
     for item in tqdm(items, unit='picture', disable=None):
         picture = item.lq.picture()
         maps = list(mapper(picture))
@@ -60,7 +62,7 @@ def run_blurmap(arguments: list[str]) -> int:
     if report.rows:
         report.write(args.output)
         print(report.table())
-    print(f'{len(items)} pictures: see {args.output}')
+    print(f'{len(items)} picture(s): see {args.output}')
     return 0
 
 
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--extent-above', type=_positive, default=2.0, metavar='X', help='blurred: pixels (default: %(default)g)'
     )
-    parser.add_argument('--parts', action='store_true', help='also a map for each sub-decoder and level (0: the finest)')
+    parser.add_argument('--parts', action='store_true', help='also maps of each sub-decoder and level (0: the finest)')
     parser.add_argument('--no-pictures', action='store_true', help='figures alone')
     return parser
 
@@ -155,24 +157,27 @@ def _draw(
     # What is in grey levels shares its colours, so that residuals can be compared.
     residuals = [blur_map.values for blur_map in maps if blur_map.unit == GREY_LEVELS]
     residuals += [truth.values for truth in truths if truth.name == 'residual']
+
+    def tile(title: str, note: str, values: np.ndarray, unit: str) -> Tile:
+        shared = residuals if unit == GREY_LEVELS else [values]
+        return Tile(title, note, picture, values, unit, colour_ends(*shared, from_zero=unit != TIMES_MEAN))
+
     tiles = [Tile('input', '', picture)]
     if item.gt:
         tiles.append(Tile('sharp', '', item.gt.picture()))
     for truth in truths:
-        ends = residuals if truth.name == 'residual' else [truth.values]
-        unit = GREY_LEVELS if truth.name == 'residual' else 'pixels'
-        note = f'{100 * truth.share:.1f} % above {truth.threshold:g}'
-        tiles.append(Tile(f'true {truth.name}', note, picture, truth.values, unit, upper_end(*ends)))
+        title, unit = TRUTHS[truth.name]
+        tiles.append(tile(title, f'{100 * truth.share:.1f} % above {truth.threshold:g}', truth.values, unit))
     for blur_map in maps:
-        ends = residuals if blur_map.unit == GREY_LEVELS else [blur_map.values]
-        note = ', '.join(f'{row.truth}: AUC {_short(row.auc)}' for row in rows if row.map == blur_map.name)
-        tiles.append(Tile(blur_map.title, note, picture, blur_map.values, blur_map.unit, upper_end(*ends)))
-        _save(folder / f'{blur_map.name}.png', lay_over(picture, blur_map.values, highest=tiles[-1].highest))
+        figures = [_short(row) for row in rows if row.map == blur_map.name]
+        tiles.append(tile(blur_map.title, ', '.join(figures), blur_map.values, blur_map.unit))
+        _save(folder / f'{blur_map.name}.png', lay_over(picture, blur_map.values, ends=tiles[-1].ends))
     _save(folder / 'panel.png', panel(tiles))
 
 
-def _short(figure: float) -> str:
-    return 'undefined' if math.isnan(figure) else f'{figure:.2f}'
+def _short(row: Row) -> str:
+    figure = 'undefined' if math.isnan(row.auc) else f'{row.auc:.2f}'
+    return f'{row.truth}: AUC {figure}' + (' (low = blurred)' if row.sign < 0 else '')
 
 
 def _save(path: Path, picture: np.ndarray) -> None:

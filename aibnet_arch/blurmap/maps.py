@@ -12,7 +12,7 @@ from .baselines import OtherNetwork, gradient_energy, local_variance
 from .contributions import HFS_BLOCK, SFEM, Contributions, observe
 from .figures import residual, smooth
 
-GREY_LEVELS = 'grey levels'
+GREY_LEVELS, PIXELS, TIMES_MEAN = 'grey levels', 'pixels', 'times mean'
 # Larger values mean more blur. The paper claims it of SFEM and HFSBlock; a residual is what a network would change.
 CLAIMED = {'residual': 1, 'extent': 1}
 # Where there is texture, blur has something to take away: more residual. But blur takes texture away: less extent.
@@ -81,7 +81,7 @@ def _parts(seen: Contributions) -> Iterator[BlurMap]:
 
 
 def _contribution(name: str, title: str, values: Tensor) -> BlurMap:
-    return BlurMap(name, title, 'times mean', smooth(values.numpy()))
+    return BlurMap(name, title, TIMES_MEAN, smooth(values.numpy()))
 
 
 def _predicted(name: str, title: str, restored: Tensor, picture: np.ndarray) -> BlurMap:

@@ -38,7 +38,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation over the pictures where a figure is defined, and how many those are."""
+    """Mean and standard deviation over the pictures where a figure is defined, and how many those are.
+
+    None where there are too few: no mean of none, no deviation of one.
+    """
 
     mean: Optional[float]
     deviation: Optional[float]
@@ -47,12 +50,13 @@ class Spread:
     @classmethod
     def of(cls, values: list[float]) -> 'Spread':
         defined = [value for value in values if not math.isnan(value)]
-        if not defined:
-            return cls(None, None, 0)
-        return cls(statistics.fmean(defined), statistics.stdev(defined) if len(defined) > 1 else 0.0, len(defined))
+        mean = statistics.fmean(defined) if defined else None
+        return cls(mean, statistics.stdev(defined) if len(defined) > 1 else None, len(defined))
 
     def __str__(self) -> str:
-        return 'undefined' if self.mean is None else f'{self.mean:6.3f} ± {self.deviation:.3f}'
+        if self.mean is None:
+            return 'undefined'
+        return f'{self.mean:6.3f}' + ('' if self.deviation is None else f' ± {self.deviation:.3f}')
 
 
 class Report:
@@ -84,7 +88,7 @@ class Report:
             shares = [row.blurred for row in maps[0][1]]
             lines += [
                 f'Against the true {truth}: blurred is above {threshold:g} {unit}, '
-                f'{100 * statistics.fmean(shares):.1f} % of the pixels of {len(shares)} pictures',
+                f'{100 * statistics.fmean(shares):.1f} % of the pixels of {len(shares)} picture(s)',
                 f'{"":26}{"blurred":>8}  {"rank correlation":>16}  {"area under ROC":>16}'
                 f'  {"control: of the sharp picture":>34}',
             ]
@@ -94,7 +98,7 @@ class Report:
                 lines.append(f'{name:26}{"high" if rows[0].sign > 0 else "low":>8}  {cells}')
             undefined = sum(math.isnan(row.auc) for row in maps[0][1])
             if undefined:
-                lines.append(f'{undefined} pictures are all blurred or not at all: no area under ROC')
+                lines.append(f'{undefined} picture(s) blurred everywhere or nowhere: no area under ROC')
             lines.append('')
         return '\n'.join(lines)
 
@@ -122,4 +126,5 @@ class Report:
     def _grouped(self) -> Iterator[tuple[str, list[tuple[str, list[Row]]]]]:
         for truth in dict.fromkeys(row.truth for row in self.rows):
             rows = [row for row in self.rows if row.truth == truth]
-            yield truth, [(name, [row for row in rows if row.map == name]) for name in dict.fromkeys(r.map for r in rows)]
+            names = dict.fromkeys(row.map for row in rows)
+            yield truth, [(name, [row for row in rows if row.map == name]) for name in names]
