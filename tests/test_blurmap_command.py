@@ -183,6 +183,13 @@ def test_weights_that_spandrel_does_not_know_are_refused(root, tmp_path, capsys)
         blurmap(root, tmp_path / 'out', '--beside', str(tmp_path / 'other.pth'))
 
 
+def test_results_that_cannot_be_written_are_no_traceback(root, tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    out = tmp_path / 'file/out'
+    assert main(['blurmap', str(root / 'lq'), '--weights', str(root / 'net.pth'), '-o', str(out)]) == 1
+    assert 'the results cannot be written to' in capsys.readouterr().err
+
+
 def test_a_threshold_that_is_none_is_refused(root, tmp_path):
     for value in ('0', '-1', 'nan', 'much'):
         with pytest.raises(SystemExit) as stopped:

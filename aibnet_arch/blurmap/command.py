@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ..toolbox.errors import UserError
+from ..toolbox.errors import RunError, UserError
 from ..weights import read_network
 from .baselines import OtherNetwork
 from .figures import Truth, residual
@@ -35,6 +35,7 @@ def run_blurmap(arguments: list[str]) -> int:
 
     Raises:
         UserError, CheckpointError: the input is refused; nothing has been written then.
+        RunError: the results cannot be written.
     """
     args = _parser().parse_args(arguments)
     items = find_items(args.inputs, gt=args.gt, extent=args.extent)
@@ -49,6 +50,16 @@ def run_blurmap(arguments: list[str]) -> int:
     for item in items:
         item.check()
 
+    try:
+        _work(items, mapper, folders, args)
+    except OSError as error:
+        raise RunError(f'the results cannot be written to {args.output}: {error}') from error
+    print(f'{len(items)} picture(s): see {args.output}')
+    return 0
+
+
+def _work(items: Sequence[Item], mapper: Mapper, folders: dict[str, Path], args: argparse.Namespace) -> None:
+    """Make, measure and write the maps of all pictures."""
     args.output.mkdir(parents=True, exist_ok=True)
     report = Report({'residual': (args.residual_above, GREY_LEVELS), 'extent': (args.extent_above, PIXELS)})
     for item in tqdm(items, unit='picture', disable=None):
@@ -62,8 +73,6 @@ def run_blurmap(arguments: list[str]) -> int:
     if report.rows:
         report.write(args.output)
         print(report.table())
-    print(f'{len(items)} picture(s): see {args.output}')
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
