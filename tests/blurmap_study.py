@@ -4,7 +4,7 @@
 
 For each seed it trains the demo's network and a NAFNet of its width (same data, loss, optimizer, batch and iterations),
 makes the maps of both sets of known blur with both of them and with an untrained network, and prints the means. What
-is there already is not made again. About 8 minutes a seed on one core.
+is there already is not made again. About 10 minutes a seed on one core.
 """
 
 import argparse
@@ -28,15 +28,19 @@ NAFNET = {'type': 'NAFNet', 'width': 16, 'enc_blk_nums': [1, 1, 1, 2], 'middle_b
 SETS = ('partly', 'demo')
 
 
-def aibnet_options(seed: int) -> dict:
+def aibnet_options(seed: int, *, times: int = 1) -> dict:
+    """The demo's options with this seed, and `times` as many iterations."""
     opt = load_option_file(REPOSITORY / 'options/AIBNet_demo.yml')
     opt['manual_seed'] = seed
+    train = opt['train']
+    train['stage_iter'] = [times * iterations for iterations in train['stage_iter']]
+    train['total_iter'] *= times
     return opt
 
 
-def nafnet_options(seed: int) -> dict:
-    """The demo's options for a NAFNet: its iterations in one stage."""
-    opt = aibnet_options(seed)
+def nafnet_options(seed: int, *, times: int = 1) -> dict:
+    """The same for a NAFNet: all iterations in one stage."""
+    opt = aibnet_options(seed, times=times)
     opt.update(name='NAFNet-demo', model_type='SRModel', network_g=NAFNET)
     train = opt['train']
     for key in ('stage_iter', 'strategy'):
@@ -127,6 +131,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--work', type=Path, required=True, help='folder for everything')
     parser.add_argument('--seeds', type=int, nargs='+', default=[10, 11, 12])
+    parser.add_argument('--times', type=int, default=1, help="as many iterations as the demo's (a --work of its own)")
     args = parser.parse_args()
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -135,12 +140,12 @@ def main() -> int:
         run('datasets_prep.known_blur', folder=work)
     with_training, without = [], []
     for seed in args.seeds:
-        nafnet = trained(nafnet_options(seed), work, module='tests.blurmap_study')
-        weights = trained(aibnet_options(seed), work, module='aibnet_arch')
-        flags = ('--beside', nafnet, '--parts')
+        opt = aibnet_options(seed, times=args.times)
+        nafnet = trained(nafnet_options(seed, times=args.times), work, module='tests.blurmap_study')
+        weights, flags = trained(opt, work, module='aibnet_arch'), ('--beside', nafnet, '--parts')
         with_training.append(figures(work, name=f'trained-{seed}', weights=weights, flags=flags))
-        without.append(figures(work, name=f'untrained-{seed}', weights=untrained(aibnet_options(seed), work),
-                               flags=('--no-pictures',)))  # fmt: skip
+        weights, flags = untrained(opt, work), ('--no-pictures',)
+        without.append(figures(work, name=f'untrained-{seed}', weights=weights, flags=flags))
     for known in SETS:
         for name, runs in (('trained', with_training), ('untrained', without)):
             print(*tables([run[known] for run in runs], suffix=f', {known}, {name}'), sep='\n')

@@ -13,6 +13,7 @@ from .contributions import HFS_BLOCK, SFEM, Contributions, observe
 from .figures import residual, smooth
 
 GREY_LEVELS, PIXELS, TIMES_MEAN = 'grey levels', 'pixels', 'times mean'
+TITLES = {SFEM: 'SFEM', HFS_BLOCK: 'HFSBlock'}
 # Larger values mean more blur. The paper claims it of SFEM and HFSBlock; a residual is what a network would change.
 CLAIMED = {'residual': 1, 'extent': 1}
 # Where there is texture, blur has something to take away: more residual. But blur takes texture away: less extent.
@@ -61,8 +62,8 @@ class Mapper:
         """The maps of a picture, (H, W, 3) uint8 BGR, one after the other."""
         image = _to_tensor(picture).to(self.device)
         seen = observe(self.network, image)
-        yield _contribution('sfem', 'SFEM', seen.map(SFEM))
-        yield _contribution('hfs_block', 'HFSBlock', seen.map(HFS_BLOCK))
+        for kind, title in TITLES.items():
+            yield _contribution(kind, title, seen.map(kind))
         yield _predicted('predicted_residual', 'predicted residual', seen.restored, picture)
         if self.parts:
             yield from _parts(seen)
@@ -75,9 +76,10 @@ class Mapper:
 
 
 def _parts(seen: Contributions) -> Iterator[BlurMap]:
-    for kind, sub_decoder, level in sorted(seen.levels):
+    for kind, sub_decoder, level in sorted(seen.levels, key=lambda part: (list(TITLES).index(part.kind), part)):
         values = seen.map(kind, sub_decoder=sub_decoder, level=level)
-        yield _contribution(f'{kind}_{sub_decoder}_{level}', f'{kind} {sub_decoder}, level {level}', values)
+        title = f'{TITLES[kind]}, sub-decoder {sub_decoder}, level {level}'
+        yield _contribution(f'{kind}_{sub_decoder}_{level}', title, values)
 
 
 def _contribution(name: str, title: str, values: Tensor) -> BlurMap:
