@@ -30,7 +30,7 @@ SETS = ('partly', 'demo')
 
 def aibnet_options(seed: int, *, times: int = 1) -> dict:
     """The demo's options with this seed, and `times` as many iterations."""
-    opt = load_option_file(REPOSITORY / 'options/AIBNet_demo.yml')
+    opt = json.loads(json.dumps(load_option_file(REPOSITORY / 'options/AIBNet_demo.yml')))  # plain dicts, for YAML
     opt['manual_seed'] = seed
     train = opt['train']
     train['stage_iter'] = [times * iterations for iterations in train['stage_iter']]
