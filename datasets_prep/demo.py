@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,7 +20,7 @@ import numpy as np
 from datasets_prep.crops import Crop
 from datasets_prep.errors import PrepError
 from datasets_prep.lmdb_writer import write_pairs
-from datasets_prep.motion_blur import Motion, blur
+from datasets_prep.motion_blur import Exposure, Motion
 from datasets_prep.pairs import Pair
 
 TRAIN_PICTURES = (
@@ -51,34 +53,53 @@ def shipped_picture(name: str) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
-def blurred_pairs(names: tuple[str, ...], *, blurs: int, steady: bool, rng: np.random.Generator) -> list[Pair]:
-    """`blurs` pairs of each picture.
+@dataclass(frozen=True)
+class Shot:
+    """A sharp picture, (H, W, 3) uint8 BGR, and the exposure that blurs it."""
+
+    key: str
+    sharp: np.ndarray
+    exposure: Exposure
+
+    def pair(self) -> Pair:
+        return Pair(self.key, self.exposure.blur(self.sharp), self.sharp)
+
+
+def draw_shots(names: Sequence[str], *, shots: int, steady_every: int, rng: np.random.Generator) -> list[Shot]:
+    """Draw `shots` shots of each picture.
 
     Args:
         names: pictures of scikit-image.
-        blurs: pairs of each.
-        steady: every fourth camera hardly moves, so that only the moving part is blurred.
+        shots: of each.
+        steady_every: in the last of so many shots the camera hardly moves, so that only the moving part is
+            blurred; 0: in none.
         rng: source of all random numbers.
     """
-    pairs = []
+    drawn = []
     for name in names:
         sharp = shipped_picture(name)
-        for number in range(blurs):
-            still = steady and len(pairs) % 4 == 3
+        for number in range(shots):
+            still = bool(steady_every) and len(drawn) % steady_every == steady_every - 1
             motion = Motion(
                 camera=rng.uniform(0, 0.7) if still else rng.uniform(3, 7),
                 camera_turn=rng.uniform(0, 0.1) if still else rng.uniform(0, 0.5),
                 part=rng.uniform(4, 8),
             )
-            pairs.append(Pair(f'{Path(name).stem}-{number}', blur(sharp, motion=motion, rng=rng), sharp))
-    return pairs
+            exposure = Exposure.draw(*sharp.shape[:2], motion=motion, rng=rng)
+            drawn.append(Shot(f'{Path(name).stem}-{number}', sharp, exposure))
+    return drawn
+
+
+def demo_shots() -> tuple[list[Shot], list[Shot]]:
+    """The shots of the training set, where every fourth camera is steady, and those of the validation set."""
+    rng = np.random.default_rng(SEED)
+    train = draw_shots(TRAIN_PICTURES, shots=BLURS_PER_TRAIN_PICTURE, steady_every=4, rng=rng)
+    return train, draw_shots(VAL_PICTURES, shots=BLURS_PER_VAL_PICTURE, steady_every=0, rng=rng)
 
 
 def make(output: Path) -> None:
     """Make both sets below `output`; finished sets are recognised and left alone."""
-    rng = np.random.default_rng(SEED)
-    train = blurred_pairs(TRAIN_PICTURES, blurs=BLURS_PER_TRAIN_PICTURE, steady=True, rng=rng)
-    val = blurred_pairs(VAL_PICTURES, blurs=BLURS_PER_VAL_PICTURE, steady=False, rng=rng)
+    train, val = ([shot.pair() for shot in shots] for shots in demo_shots())
     write_pairs(train, output / 'train/blur_crops.lmdb', output / 'train/sharp_crops.lmdb', crop=Crop(CROP, STEP))
     write_pairs(val, output / 'val/input.lmdb', output / 'val/target.lmdb')
 

@@ -32,6 +32,63 @@ class Motion:
     frames: int = 25
 
 
+@dataclass(frozen=True)
+class Exposure:
+    """One exposure: where everything is in each of its frames.
+
+    At mid-exposure everything is where the sharp picture shows it.
+
+    Attributes:
+        camera: the camera's path, (frames, 2) pixels, x before y.
+        turns: its turn about the picture's centre, (frames,) degrees.
+        own: the moving part's own path, which comes on top, (frames, 2) pixels.
+        part: the moving part, (H, W) float32 in [0, 1].
+    """
+
+    camera: np.ndarray
+    turns: np.ndarray
+    own: np.ndarray
+    part: np.ndarray
+
+    @classmethod
+    def draw(cls, height: int, width: int, *, motion: Motion, rng: np.random.Generator) -> Exposure:
+        """Draw the paths and the moving part of an exposure of H x W pixels."""
+        part = _soft_ellipse(height, width, rng)
+        camera = _path(motion.camera, motion.frames, rng)
+        turns = np.linspace(-0.5, 0.5, motion.frames) * motion.camera_turn * rng.choice([-1.0, 1.0])
+        return cls(camera=camera, turns=turns, own=_path(motion.part, motion.frames, rng), part=part)
+
+    def blur(self, sharp: np.ndarray) -> np.ndarray:
+        """The mean of the frames: (H, W, 3) uint8 -> (H, W, 3) uint8."""
+        linear = (sharp.astype(np.float32) / 255) ** GAMMA
+        total = np.zeros_like(linear)
+        for camera, turn, own in zip(self.camera, self.turns, self.own):
+            background = _warp(linear, camera, turn)
+            moved = _warp(linear, camera + own, turn)
+            mask = _warp(self.part, camera + own, turn)[..., None]
+            total += mask * moved + (1 - mask) * background
+        mean = np.clip(total / len(self.camera), 0, 1)
+        return np.round(255 * mean ** (1 / GAMMA)).astype(np.uint8)
+
+    def extent(self) -> np.ndarray:
+        """How far each pixel is blurred: the length of the path of what is seen there, (H, W) float32 pixels.
+
+        Where the moving part covers a pixel for a share of the exposure, that share of the part's path and
+        the rest of the background's. It does not depend on the picture: a clear sky that moves is blurred too.
+        """
+        frames = list(zip(self.camera, self.turns, self.own))
+        covered = np.mean([_warp(self.part, camera + own, turn) for camera, turn, own in frames], axis=0)
+        background = self._path_lengths(self.camera)
+        return (covered * self._path_lengths(self.camera + self.own) + (1 - covered) * background).astype(np.float32)
+
+    def _path_lengths(self, shifts: np.ndarray) -> np.ndarray:
+        height, width = self.part.shape
+        rows, columns = np.mgrid[:height, :width]
+        points = np.stack((columns, rows, np.ones_like(rows)), axis=-1)
+        places = [points @ _matrix(height, width, shift, turn).T for shift, turn in zip(shifts, self.turns)]
+        return sum(np.linalg.norm(after - before, axis=-1) for before, after in zip(places, places[1:]))
+
+
 def blur(sharp: np.ndarray, *, motion: Motion, rng: np.random.Generator) -> np.ndarray:
     """Blur a picture.
 
@@ -43,21 +100,7 @@ def blur(sharp: np.ndarray, *, motion: Motion, rng: np.random.Generator) -> np.n
     Returns:
         (H, W, 3) uint8, the mean of the frames.
     """
-    height, width = sharp.shape[:2]
-    linear = (sharp.astype(np.float32) / 255) ** GAMMA
-    part = _soft_ellipse(height, width, rng)
-    camera = _path(motion.camera, motion.frames, rng)
-    turns = np.linspace(-0.5, 0.5, motion.frames) * motion.camera_turn * rng.choice([-1.0, 1.0])
-    own = _path(motion.part, motion.frames, rng)
-
-    total = np.zeros_like(linear)
-    for camera_shift, turn, own_shift in zip(camera, turns, own):
-        background = _warp(linear, camera_shift, turn)
-        moved = _warp(linear, camera_shift + own_shift, turn)
-        mask = _warp(part, camera_shift + own_shift, turn)[..., None]
-        total += mask * moved + (1 - mask) * background
-    mean = np.clip(total / motion.frames, 0, 1)
-    return np.round(255 * mean ** (1 / GAMMA)).astype(np.uint8)
+    return Exposure.draw(*sharp.shape[:2], motion=motion, rng=rng).blur(sharp)
 
 
 def _path(length: float, frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -84,6 +127,12 @@ def _soft_ellipse(height: int, width: int, rng: np.random.Generator) -> np.ndarr
 
 def _warp(image: np.ndarray, shift: np.ndarray, turn: float) -> np.ndarray:
     height, width = image.shape[:2]
+    matrix = _matrix(height, width, shift, turn)
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _matrix(height: int, width: int, shift: np.ndarray, turn: float) -> np.ndarray:
+    """(2, 3): where a point (x, y, 1) of the sharp picture is."""
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(turn), 1.0)
     matrix[:, 2] += shift
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return matrix

@@ -1,0 +1,79 @@
+"""What a map of blur must be better than: two measures of texture, and the residual of other networks."""
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..modeling.encoders import read_state_dict
+from ..toolbox.errors import UserError
+
+WINDOW = 9  # pixels
+
+
+def local_variance(picture: np.ndarray) -> np.ndarray:
+    """Variance of the grey levels in the 9x9 pixels around each: (H, W, 3) uint8 BGR -> (H, W) float32."""
+    grey = _grey(picture)
+    mean = cv2.blur(grey, (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
+    mean_of_squares = cv2.blur(grey * grey, (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
+    return np.maximum(mean_of_squares - mean * mean, 0).astype(np.float32)  # rounding makes it negative in flat parts
+
+
+def gradient_energy(picture: np.ndarray) -> np.ndarray:
+    """Squared length of the gradient of the grey levels (central differences): (H, W, 3) uint8 -> (H, W) float32."""
+    grey = cv2.copyMakeBorder(_grey(picture), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    across = (grey[1:-1, 2:] - grey[1:-1, :-2]) / 2
+    down = (grey[2:, 1:-1] - grey[:-2, 1:-1]) / 2
+    return (across**2 + down**2).astype(np.float32)
+
+
+def _grey(picture: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float64)
+
+
+class OtherNetwork:
+    """A deblurring network that spandrel recognises from its weights (NAFNet, Restormer, MPRNet, ...).
+
+    Args:
+        path: its file of weights, as its training wrote it.
+        param_key: which entry of the file to take.
+        device: where it runs.
+
+    Attributes:
+        architecture: its name, e.g. 'NAFNet'.
+
+    Raises:
+        UserError: spandrel is missing, knows no such network, or it does something else than restore colour pictures.
+        CheckpointError: the file cannot be read.
+    """
+
+    def __init__(self, path: Path, *, param_key: str, device: torch.device) -> None:
+        state = read_state_dict(path, param_key=param_key)
+        try:
+            import spandrel
+        except ModuleNotFoundError as error:
+            raise UserError('--beside needs spandrel: pip install spandrel spandrel-extra-arches') from error
+        _add_extra_architectures()
+        try:
+            model = spandrel.ModelLoader(device=device).load_from_state_dict(state)
+        except (spandrel.UnsupportedModelError, RuntimeError, KeyError) as error:
+            raise UserError(f'--beside {path}: spandrel makes no network of these weights ({error!r:.200})') from error
+        if not isinstance(model, spandrel.ImageModelDescriptor) or model.scale != 1 or model.input_channels != 3:
+            raise UserError(f'--beside {path}: {model.architecture.name} does not restore colour pictures')
+        self.architecture = model.architecture.name
+        self._model = model.eval()
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> Tensor:
+        """(1, 3, H, W) RGB in [0, 1] -> the restored picture, same shape, on the CPU."""
+        return self._model(image).cpu()
+
+
+def _add_extra_architectures() -> None:
+    if importlib.util.find_spec('spandrel_extra_arches'):  # NAFNet comes without them
+        import spandrel_extra_arches
+
+        spandrel_extra_arches.install(ignore_duplicates=True)
