@@ -14,6 +14,7 @@ import yaml
 
 from aibnet_arch import AIBNet
 from aibnet_arch.toolbox.command import main
+from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
 
 from .prep_trees import gopro_tree, hide_tree, picture, realblur_tree, save
 from .training import reset_logger
@@ -52,7 +53,10 @@ def make_sandbox(root: Path) -> None:
     for folder, size in (('blurred', 512), ('sharp', 512), ('blurred_val', 64), ('sharp_val', 64)):
         for number in range(2):
             save(root / 'my' / folder / f'{number}.png', picture(number, height=size, width=size))
+    save(root / 'photo.jpg', picture(0, height=40, width=60))
     _weights(root / 'weights' / 'UFPNet-GoPro.pth')
+    network = OTHER_NETWORKS['NAFNet'].cls()(width=8, enc_blk_nums=[1, 1], middle_blk_num=1, dec_blk_nums=[1, 1])
+    torch.save({'params': network.state_dict()}, root / 'NAFNet.pth')
     for path in (REPOSITORY / 'options').rglob('*.yml'):
         copy = root / 'options' / path.relative_to(REPOSITORY / 'options')
         copy.parent.mkdir(parents=True, exist_ok=True)
