@@ -1,24 +1,59 @@
-"""The `basicsr` command: BasicSR's own pipelines, with this and other plugins registered."""
+"""The `basicsr` command: which words it knows, and what runs them."""
 
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Optional
 
 from ..modeling.encoders import CheckpointError
 from .errors import UserError
+from .option_file import did_you_mean
 
-USAGE = """usage: basicsr COMMAND -opt FILE [BasicSR's own flags]
 
-commands:
-  train   train the network of an option file
-  test    test trained weights
-  check   check an option file and its data, and do nothing else
-  profile time, memory and multiply-accumulates of a network, part by part
-  blurmap where a network sees blur, and how well
+@dataclass(frozen=True)
+class Command:
+    """A word after `basicsr`.
 
-`basicsr COMMAND --help` lists the flags. Experiments and results go below the current directory,
-unless the options set path.experiments_root or path.results_root."""
+    Attributes:
+        told: what it does, for the list of commands.
+        place: 'module:function' below `aibnet_arch`; takes the arguments, returns the exit code. It is imported when
+            it is called, since most of the modules take seconds to load.
+        with_basicsr: BasicSR is imported, mended and has its plugins registered first.
+    """
+
+    told: str
+    place: str
+    with_basicsr: bool = False
+
+    def run(self, arguments: list[str]) -> int:
+        if self.with_basicsr:
+            prepare()
+        module, _, function = self.place.partition(':')
+        return getattr(import_module(f'aibnet_arch.{module}'), function)(arguments)
+
+
+COMMANDS = {
+    'train': Command('train the network of an option file', 'toolbox.pipelines:run_train', with_basicsr=True),
+    'test': Command('test trained weights', 'toolbox.pipelines:run_test', with_basicsr=True),
+    'check': Command('check an option file and its data, and do nothing else', 'toolbox.arguments:run_check',
+                     with_basicsr=True),
+    'profile': Command('time, memory and multiply-accumulates of a network, part by part',
+                       'toolbox.profile:run_profile', with_basicsr=True),
+    'blurmap': Command('where a network sees blur, and how well', 'blurmap.command:run_blurmap'),
+}  # fmt: skip
+
+
+def usage() -> str:
+    """The list of commands."""
+    width = max(map(len, COMMANDS))
+    lines = '\n'.join(f'  {name:{width}}  {command.told}' for name, command in COMMANDS.items())
+    return (
+        f'usage: basicsr COMMAND ...\n\ncommands:\n{lines}\n\n'
+        '`basicsr COMMAND --help` lists the flags. Experiments and results go below the current directory,\n'
+        'unless the options set path.experiments_root or path.results_root.'
+    )
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -29,14 +64,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ('-h', '--help'):
-        print(USAGE)
+        print(usage())
         return 0 if arguments else 2
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        print(f'basicsr: no command {name!r}\n\n{USAGE}', file=sys.stderr)
+        print(f'basicsr: no command {name!r}{did_you_mean(name, list(COMMANDS))}\n\n{usage()}', file=sys.stderr)
         return 2
     try:
-        return COMMANDS[name](rest)
+        return COMMANDS[name].run(rest)
     except (UserError, CheckpointError) as error:
         print(f'basicsr {name}: {error}', file=sys.stderr)
         return getattr(error, 'exit_code', UserError.exit_code)
@@ -82,44 +117,3 @@ def _import_advice(error: ModuleNotFoundError) -> str:
             '(NAFNet and Restormer bring such a copy). Use an environment of its own, or install BasicSR 1.4.2 there.'
         )
     return f'{error.name} is missing in this environment: pip install {error.name}'
-
-
-def _train(arguments: list[str]) -> int:
-    prepare()
-    from .training_run import TrainingRun
-
-    sys.argv = ['basicsr train', *arguments]  # where upstream's pipeline looks for its options
-    TrainingRun(os.getcwd()).start()
-    return 0
-
-
-def _test(arguments: list[str]) -> int:
-    prepare()
-    import basicsr.test
-
-    sys.argv = ['basicsr test', *arguments]
-    basicsr.test.test_pipeline(os.getcwd())
-    return 0
-
-
-def _check(arguments: list[str]) -> int:
-    prepare()
-    from .arguments import run_check
-
-    return run_check(arguments)
-
-
-def _profile(arguments: list[str]) -> int:
-    prepare()
-    from .profile import run_profile
-
-    return run_profile(arguments)
-
-
-def _blurmap(arguments: list[str]) -> int:
-    from ..blurmap.command import run_blurmap
-
-    return run_blurmap(arguments)
-
-
-COMMANDS = {'train': _train, 'test': _test, 'check': _check, 'profile': _profile, 'blurmap': _blurmap}

@@ -1,0 +1,22 @@
+"""``basicsr train`` and ``basicsr test``: BasicSR's own pipelines, mended and with the plugins registered."""
+
+import os
+import sys
+
+import basicsr.test
+
+from .training_run import TrainingRun
+
+
+def run_train(arguments: list[str]) -> int:
+    """Train; the exit code."""
+    sys.argv = ['basicsr train', *arguments]  # where upstream's pipeline looks for its options
+    TrainingRun(os.getcwd()).start()
+    return 0
+
+
+def run_test(arguments: list[str]) -> int:
+    """Test; the exit code."""
+    sys.argv = ['basicsr test', *arguments]
+    basicsr.test.test_pipeline(os.getcwd())
+    return 0
