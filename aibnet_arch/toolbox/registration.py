@@ -35,14 +35,23 @@ def register() -> None:
 
 
 def _register(registry, thing) -> None:
-    # Upstream's own assertion names neither owner, and is gone under `python -O`.
-    name = thing.__name__
-    if name not in registry:
+    if not is_there(registry, thing.__name__, thing):
         registry.register(thing)
-        return
+
+
+def is_there(registry, name: str, thing) -> bool:
+    """Whether a registry has this very thing under the name.
+
+    Raises:
+        UserError: it has another one; the message names both owners. Upstream's own assertion names neither, and is
+            gone under `python -O`.
+    """
+    if name not in registry:
+        return False
     owner = registry.get(name)
     if owner is not thing:
         raise UserError(
-            f'two packages register {name!r}: {owner.__module__} (first) and {thing.__module__}. '
-            'Remove one of them: uninstall the package, or delete its file from the BasicSR checkout.'
+            f'two packages register {name!r}: {owner.__module__} (first) and {thing.__module__}. Remove one of them: '
+            'uninstall the package, or delete its file from the BasicSR checkout. Or give one class another name.'
         )
+    return True

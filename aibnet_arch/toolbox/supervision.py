@@ -12,6 +12,7 @@ from basicsr.utils import get_root_logger
 
 from .checkpoints import CheckpointFolder
 from .errors import RunError, StoppedError
+from .patch_schedule import PatchSchedule
 from .random_states import random_states, set_random_states
 from .step_guard import NonFiniteError, StepGuard
 from .stop_signals import STOP
@@ -38,6 +39,7 @@ class Supervisor:
         self._batches_per_epoch = batches_per_epoch
         train = model.opt['train']
         self._most_skipped = train.get('max_skipped_steps') or MOST_SKIPPED
+        self._patches = PatchSchedule.from_options(model.opt)
         self._guard = StepGuard(model, max_norm=train.get('grad_clip'))
         self._iteration = 0  # the last one that is complete
         self._saved: Optional[int] = None
@@ -95,7 +97,9 @@ class Supervisor:
         self._guard.watch()
 
     def feed_data(self, data: dict) -> None:
-        """Also remembers which samples they are."""
+        """Also cuts the batch to the schedule of patches, and remembers which samples they are."""
+        if self._patches:
+            data = self._patches.cut(data, iteration=self._iteration + 1)
         self._batch = [str(path) for key in ('lq_path', 'gt_path') for path in data.get(key, ())]
         self._call('feed_data', data)
 
