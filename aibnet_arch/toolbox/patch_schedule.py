@@ -1,4 +1,4 @@
-"""Patches that grow while training goes on, and batches that shrink: Restormer's progressive learning, for every network.
+"""Patches that grow while training goes on, and batches that shrink: Restormer's progressive learning, for any network.
 
 The options have the names that Restormer's own option files give them::
 
