@@ -47,7 +47,6 @@ datasets:
     io_backend:
       type: lmdb
     gt_size: 256
-    use_shuffle: true
     num_worker_per_gpu: 8
     batch_size_per_gpu: 32        # 32 in all: with N processes write 32 / N; at least 2
 $loading    dataset_enlarge_ratio: 1

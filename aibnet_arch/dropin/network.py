@@ -56,7 +56,8 @@ class StagedAIBNet(AIBNet):
                 )
             trained = self.load_stages(earlier_stages)
             if trained != stage - 1:
-                raise ValueError(f'{earlier_stages} has {trained} trained sub-decoders, stage {stage} needs {stage - 1}')
+                found = f'{earlier_stages} has {trained} trained sub-decoders'
+                raise ValueError(f'{found}, stage {stage} needs {stage - 1}')
         self._trained_stage = stage
         if stage is not None:
             self.set_stage(stage)
