@@ -49,7 +49,7 @@ class Kind:
 
 KINDS = (
     Kind(
-        told='BasicSR with registries',
+        told='a BasicSR with registries',
         marks={'basicsr/utils/registry.py': 'Registry', 'basicsr/models/sr_model.py': 'SRModel'},
         code=('basicsr/models/aibnet_model.py', contents.MODERN_CODE),
         options='options/train/AIBNet',
@@ -57,7 +57,7 @@ KINDS = (
         stages_in_one=True,
     ),
     Kind(
-        told="NAFNet's BasicSR (ImageRestorationModel, no registries)",
+        told="a BasicSR like NAFNet's (ImageRestorationModel, no registries)",
         marks={
             'basicsr/models/archs/__init__.py': 'define_network',
             'basicsr/models/image_restoration_model.py': 'ImageRestorationModel',
@@ -68,7 +68,7 @@ KINDS = (
         blocks=contents.NAFNET,
     ),
     Kind(
-        told="Restormer's BasicSR (ImageCleanModel, no registries)",
+        told="a BasicSR like Restormer's (ImageCleanModel, no registries)",
         marks={
             'basicsr/models/archs/__init__.py': 'define_network',
             'basicsr/models/image_restoration_model.py': 'ImageCleanModel',

@@ -58,8 +58,9 @@ class PatchSchedule:
         """What is wrong with the options, a message each."""
         dataset = opt['datasets'].get('train') or {}
         given = {key: dataset.get(key) for key in KEYS if dataset.get(key) is not None}
-        if not given:
-            return
+        numbers = [number for values in given.values() for number in (values if isinstance(values, list) else [None])]
+        if not given or not all(isinstance(number, (int, float)) for number in numbers):
+            return  # of types other checks tell
         missing = [key for key in KEYS if key not in given]
         if missing:
             yield f'datasets.train.{missing[0]} is missing: {", ".join(KEYS)} go together'
