@@ -50,7 +50,7 @@ def mend_registries() -> None:
     """
     from basicsr.utils.registry import Registry
 
-    from .registration import is_there
+    from .name_owners import is_there
 
     def do_register(self, name, obj, suffix=None):
         full = f'{name}_{suffix}' if isinstance(suffix, str) else name

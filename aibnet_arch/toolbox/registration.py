@@ -3,7 +3,7 @@
 from ..loss import AIBNetLoss
 from ..metrics import BASICSR_METRICS
 from ..modeling import AIBNet
-from .errors import UserError
+from .name_owners import is_there
 
 
 def register() -> None:
@@ -37,21 +37,3 @@ def register() -> None:
 def _register(registry, thing) -> None:
     if not is_there(registry, thing.__name__, thing):
         registry.register(thing)
-
-
-def is_there(registry, name: str, thing) -> bool:
-    """Whether a registry has this very thing under the name.
-
-    Raises:
-        UserError: it has another one; the message names both owners. Upstream's own assertion names neither, and is
-            gone under `python -O`.
-    """
-    if name not in registry:
-        return False
-    owner = registry.get(name)
-    if owner is not thing:
-        raise UserError(
-            f'two packages register {name!r}: {owner.__module__} (first) and {thing.__module__}. Remove one of them: '
-            'uninstall the package, or delete its file from the BasicSR checkout. Or give one class another name.'
-        )
-    return True
