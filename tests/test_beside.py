@@ -10,7 +10,7 @@ import torch
 
 from aibnet_arch.psnr_loss import PSNRLoss
 from aibnet_arch.toolbox import other_networks, plugins
-from aibnet_arch.toolbox.command import prepare
+from aibnet_arch.toolbox.command import COMMANDS, prepare
 from aibnet_arch.toolbox.errors import UserError
 from aibnet_arch.toolbox.on_demand import register_wanted
 from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
@@ -20,6 +20,7 @@ from .training import METRICS, assert_equal_weights, dataset_options, log_of, ma
 
 NAFNET = {'width': 4, 'enc_blk_nums': [1, 1], 'middle_blk_num': 1, 'dec_blk_nums': [1, 1]}
 RESTORMER = {'dim': 8, 'num_blocks': [1, 1, 1, 1], 'num_refinement_blocks': 1, 'LayerNorm_type': 'WithBias'}
+REPOSITORY = Path(__file__).parent.parent
 SIZE = 44  # no multiple of 8, which Restormer needs
 # What somebody's checkout or plugin brings under the name of a known network.
 ARCH_FILE = '''
@@ -270,3 +271,13 @@ def test_without_padding_restormer_refuses_such_a_picture(root, registries, monk
     del opt['val']['pad_to']
     with pytest.raises(RuntimeError):
         run(opt, root=root, monkeypatch=monkeypatch)
+
+
+def test_the_commands_of_the_docs_page_exist():
+    page = (REPOSITORY / 'docs/beside.md').read_text()
+    commands = [line.split() for line in page.splitlines() if line.startswith('    ') and 'basicsr ' in line]
+    commands = [words for words in commands if words[0] == 'basicsr']
+    assert {words[1] for words in commands} == {'train', 'test', 'dropin'} <= COMMANDS.keys()
+    for words in commands:
+        if '-opt' in words:
+            assert (REPOSITORY / words[words.index('-opt') + 1]).is_file()
