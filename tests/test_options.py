@@ -1,16 +1,19 @@
 """The option files that the repository ships."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from aibnet_arch import AIBNet
 from aibnet_arch.toolbox.option_file import load_option_file
+from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
 from aibnet_arch.toolbox.stage_plan import StagePlan
 
 OPTIONS = Path(__file__).parent.parent / 'options'
-TRAIN = sorted(OPTIONS.glob('*.yml'))
-TEST = sorted((OPTIONS / 'test').glob('*.yml'))
+TRAIN = sorted(OPTIONS.glob('AIBNet*.yml'))
+TEST = sorted((OPTIONS / 'test').glob('AIBNet*.yml'))
+OTHERS = [OPTIONS / folder / f'{name}_GoPro.yml' for folder in ('', 'test') for name in ('NAFNet', 'Restormer')]
 SUB_DECODERS = {'S': 1, 'B': 2, 'L': 4}
 
 
@@ -27,6 +30,7 @@ def test_there_is_one_for_each_variant_and_dataset():
     )
     assert trained | {'AIBNet_demo.yml', 'AIBNet-S_folder_pair.yml'} == {path.name for path in TRAIN}
     assert tested | {'AIBNet_demo.yml'} == {path.name for path in TEST}
+    assert sorted(OPTIONS.rglob('*.yml')) == sorted(TRAIN + TEST + OTHERS)
 
 
 @pytest.mark.parametrize('path', TRAIN + TEST, ids=lambda path: f'{path.parent.name}/{path.stem}')
@@ -72,7 +76,40 @@ def test_files_of_one_dataset_differ_in_the_variant_alone(paths):
             }  # fmt: skip
 
 
-@pytest.mark.parametrize('path', TRAIN + TEST, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_the_others_have_their_papers_settings():
+    naf, restormer = (load_option_file(path) for path in OTHERS[:2])
+    assert dict(naf['train']['optim_g']) == {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 1e-3, 'betas': [0.9, 0.9]}
+    assert dict(restormer['train']['optim_g']) == {
+        'type': 'AdamW', 'lr': 3e-4, 'weight_decay': 1e-4, 'betas': [0.9, 0.999]
+    }  # fmt: skip
+    for opt, total, end, loss in ((naf, 400000, 1e-7, 'PSNRLoss'), (restormer, 300000, 1e-6, 'L1Loss')):
+        scheduler = opt['train']['scheduler']
+        assert opt['train']['total_iter'] == total == sum(scheduler['periods'])
+        assert (scheduler['type'], scheduler['eta_min']) == ('CosineAnnealingRestartLR', end)
+        assert opt['train']['pixel_opt']['type'] == loss
+        assert opt['train']['grad_clip'] == 0.01
+    data = restormer['datasets']['train']
+    assert data['gt_sizes'] == [128, 160, 192, 256, 320, 384]
+    assert data['mini_batch_sizes'] == [64, 40, 32, 16, 8, 8]
+    assert [sum(data['iters'][:n]) for n in range(1, 7)] == [92000, 156000, 204000, 240000, 276000, 300000]
+    data = naf['datasets']['train']
+    assert (data['gt_size'], data['batch_size_per_gpu'], data['use_rot']) == (256, 32, True)
+
+
+@pytest.mark.parametrize('path', OTHERS, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_the_others_train_and_test_on_the_data_of_aibnet(path):
+    opt, own = load_option_file(path), load_option_file(path.with_name('AIBNet-S_GoPro.yml'))
+    for phase, dataset in own['datasets'].items():
+        for key in ('dataroot_lq', 'dataroot_gt', 'io_backend'):
+            assert opt['datasets'][phase][key] == dataset[key]
+    assert opt['val']['metrics'] == own['val']['metrics']
+    network = OTHER_NETWORKS[opt['network_g']['type']]
+    published = inspect.signature(network.cls()).bind(**network.arguments)
+    published.apply_defaults()
+    assert {**published.arguments, **opt['network_g']} == {**published.arguments, 'type': opt['network_g']['type']}
+
+
+@pytest.mark.parametrize('path', TRAIN + TEST + OTHERS, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_no_path_leaves_the_current_directory(path):
     for key, value in flat(load_option_file(path)).items():
         if isinstance(value, str) and '/' in value:

@@ -98,11 +98,14 @@ class AIBNetModel(SRModel):
                 f'train.scheduler.periods {list(periods)} end before the longest stage ({max(plan.lengths)} '
                 'iterations); leave them out for one period a stage'
             )
-        if opt.get('datasets', {}).get('train', {}).get('batch_size_per_gpu') == 1:
-            yield (
-                'datasets.train.batch_size_per_gpu: 1: AIBNet needs at least 2 images per process in training '
-                "(batch norm of the Decoupler in HFSBlock sees one value per channel and image)"
-            )
+        loading = opt.get('datasets', {}).get('train', {})
+        batches = {key: loading.get(key) for key in ('batch_size_per_gpu', 'mini_batch_sizes')}
+        for key, sizes in batches.items():
+            if sizes == 1 or (isinstance(sizes, list) and 1 in sizes):
+                yield (
+                    f'datasets.train.{key}: 1: AIBNet needs at least 2 images per process in training (batch norm of '
+                    'the Decoupler in HFSBlock sees one value per channel and image)'
+                )
 
     def init_training_settings(self) -> None:
         problems = list(self.check_options(self.opt))
@@ -198,6 +201,7 @@ class AIBNetModel(SRModel):
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
         if self.plan.stage_at(current_iter) != self._stage:
+            self._finish_stage()  # again, or for the first time if upstream's own train.py runs
             self._start_stage(current_iter)
         super().update_learning_rate(self.plan.locate(current_iter)[1], warmup_iter)
 

@@ -7,6 +7,7 @@ from os import path as osp
 import torch
 
 from .errors import UserError
+from .on_demand import register_wanted
 from .option_file import apply_overrides, load_option_file
 from .preflight import preflight
 
@@ -29,6 +30,7 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
     arguments = _parser(is_train).parse_args()
     opt = load_option_file(arguments.opt)
     apply_overrides(opt, arguments.force_yml or ())
+    register_wanted(opt)
     opt['auto_resume'], opt['is_train'] = arguments.auto_resume, is_train
     preflight(opt, is_train=is_train)
 
@@ -116,6 +118,7 @@ def run_check(argv: list[str]) -> int:
     arguments = check_arguments(argv)
     opt = load_option_file(arguments.opt)
     apply_overrides(opt, arguments.force_yml or ())
+    register_wanted(opt)
     datasets = opt.get('datasets')
     is_train = isinstance(datasets, dict) and 'train' in datasets
     opt['auto_resume'], opt['is_train'] = False, is_train

@@ -33,12 +33,31 @@ def mend_functional_tensor() -> None:
 
 def apply() -> None:
     """Mend BasicSR as it lies in this process. Call it after `mend_functional_tensor`; twice does no harm."""
+    mend_registries()
     mend_options()
+    mend_optimizers()
     mend_checkpoints()
     mend_data()
     mend_prefetch()
     mend_validation()
     mend_distributed()
+
+
+def mend_registries() -> None:
+    """Two owners of a name: an AssertionError that names neither, and under `python -O` the second one wins silently.
+
+    Fault: Registry._do_register in basicsr/utils/registry.py. Until: upstream names both, always.
+    """
+    from basicsr.utils.registry import Registry
+
+    from .name_owners import is_there
+
+    def do_register(self, name, obj, suffix=None):
+        full = f'{name}_{suffix}' if isinstance(suffix, str) else name
+        if not is_there(self, full, obj):
+            self._obj_map[full] = obj
+
+    Registry._do_register = do_register
 
 
 def mend_options() -> None:
@@ -53,6 +72,23 @@ def mend_options() -> None:
     from .arguments import parse_options
 
     basicsr.train.parse_options = basicsr.test.parse_options = parse_options
+
+
+def mend_optimizers() -> None:
+    """PyPI's 1.4.2 knows Adam alone; NAFNet and Restormer train with AdamW.
+
+    Fault: BaseModel.get_optimizer in basicsr/models/base_model.py. Until: a release on PyPI with what git master has.
+    """
+    from basicsr.models.base_model import BaseModel
+
+    from .preflight.training import OPTIMIZERS
+
+    def get_optimizer(self, optim_type, params, lr, **kwargs):
+        if optim_type not in OPTIMIZERS:
+            raise NotImplementedError(f'optimizer {optim_type}: expected one of {", ".join(OPTIMIZERS)}')
+        return getattr(torch.optim, optim_type)(params, lr, **kwargs)
+
+    BaseModel.get_optimizer = get_optimizer
 
 
 def mend_checkpoints() -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from .errors import OptionError, UserError
 from .inference import PRECISIONS, InferenceSettings, Restorer
 from .measuring import Part, matrix_rate, measure
+from .on_demand import register_wanted
 from .option_file import apply_overrides, load_option_file
 from .other_networks import OTHER_NETWORKS
 from .preflight.registered import check_call
@@ -27,6 +28,7 @@ def run_profile(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     opt = load_option_file(arguments.opt)
     apply_overrides(opt, arguments.force_yml or ())
+    register_wanted(opt)
     network_opt = opt.get('network_g')
     if not network_opt:
         raise UserError(f'{arguments.opt}: network_g is missing')

@@ -3,7 +3,7 @@
 from ..loss import AIBNetLoss
 from ..metrics import BASICSR_METRICS
 from ..modeling import AIBNet
-from .errors import UserError
+from .name_owners import is_there
 
 
 def register() -> None:
@@ -35,14 +35,5 @@ def register() -> None:
 
 
 def _register(registry, thing) -> None:
-    # Upstream's own assertion names neither owner, and is gone under `python -O`.
-    name = thing.__name__
-    if name not in registry:
+    if not is_there(registry, thing.__name__, thing):
         registry.register(thing)
-        return
-    owner = registry.get(name)
-    if owner is not thing:
-        raise UserError(
-            f'two packages register {name!r}: {owner.__module__} (first) and {thing.__module__}. '
-            'Remove one of them: uninstall the package, or delete its file from the BasicSR checkout.'
-        )

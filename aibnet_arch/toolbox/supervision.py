@@ -12,6 +12,7 @@ from basicsr.utils import get_root_logger
 
 from .checkpoints import CheckpointFolder
 from .errors import RunError, StoppedError
+from .patch_schedule import PatchSchedule
 from .random_states import random_states, set_random_states
 from .step_guard import NonFiniteError, StepGuard
 from .stop_signals import STOP
@@ -38,13 +39,14 @@ class Supervisor:
         self._batches_per_epoch = batches_per_epoch
         train = model.opt['train']
         self._most_skipped = train.get('max_skipped_steps') or MOST_SKIPPED
+        self._patches = PatchSchedule.from_options(model.opt)
         self._guard = StepGuard(model, max_norm=train.get('grad_clip'))
         self._iteration = 0  # the last one that is complete
         self._saved: Optional[int] = None
         self._skipped_in_row = self._skipped = 0
         self._batch: list[str] = []
         self._validations_left = len(val_loaders)
-        self._owes_validation = False
+        self._owes_validation = self._validating = False
         for name in _CALLS:
             setattr(model, name, getattr(self, name))
 
@@ -95,8 +97,11 @@ class Supervisor:
         self._guard.watch()
 
     def feed_data(self, data: dict) -> None:
-        """Also remembers which samples they are."""
-        self._batch = [str(path) for key in ('lq_path', 'gt_path') for path in data.get(key, ())]
+        """Also cuts a batch to the schedule of patches, and remembers which samples it has."""
+        if not self._validating:  # validation feeds its pictures by this method, too
+            if self._patches:
+                data = self._patches.cut(data, iteration=self._iteration + 1)
+            self._batch = [str(path) for key in ('lq_path', 'gt_path') for path in data.get(key, ())]
         self._call('feed_data', data)
 
     def optimize_parameters(self, current_iter: int) -> None:
@@ -125,11 +130,14 @@ class Supervisor:
     def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool) -> None:
         """Also leaves the random states as they were, and stops between two pictures if a signal came."""
         states = random_states()
+        self._validating = True
         try:
             self._call('validation', dataloader, current_iter, tb_logger, save_img)
         except StoppedError:
             set_random_states(states)
             self._stop()
+        finally:
+            self._validating = False
         set_random_states(states)
         self._validations_left -= 1
         if not self._validations_left:

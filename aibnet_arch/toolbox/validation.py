@@ -18,12 +18,16 @@ from tqdm import tqdm
 
 from ..metrics import EvaluationTable, last_outcome
 from ..metrics.aligned import ALIGNED
+from ..modeling.padding import pad_to_multiple
 from .errors import StoppedError, UserError
 from .stop_signals import STOP
 
 
 def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> None:
     """Measure a model on a dataset; a method of BasicSR's SRModel, with its arguments.
+
+    For networks that take no picture of any size, ``val.pad_to: 8`` pads pictures by reflection to a multiple of 8, and
+    ``val.pad_to_square: true`` to a square of it; what they give is cropped back.
 
     Each process measures what its loader gives it, all of them know the result, the first one logs it.
 
@@ -66,7 +70,7 @@ def _measure(self: Any, sample: Mapping, dataset_name: str, current_iter, *, met
     name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
     self.feed_data(sample)
     started = time.perf_counter()
-    self.test()
+    _test_padded(self)
     if self.device.type == 'cuda':
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started
@@ -93,6 +97,23 @@ def _measure(self: Any, sample: Mapping, dataset_name: str, current_iter, *, met
     if not finite:  # clipped to a picture it would get a figure like any other
         values, note = dict.fromkeys(values, math.nan), 'the network gave values that are not finite'
     return {'image': name, 'metrics': values, 'seconds': seconds, 'note': note}
+
+
+def _test_padded(self: Any) -> None:
+    """The model's own test, of a picture that is padded as ``val.pad_to`` and ``val.pad_to_square`` say."""
+    val_options = self.opt['val']
+    multiple, square = val_options.get('pad_to') or 1, val_options.get('pad_to_square', False)
+    if multiple == 1 and not square:
+        self.test()
+        return
+    given = self.lq
+    if square:
+        multiple *= math.ceil(max(given.shape[2:]) / multiple)
+    self.lq = pad_to_multiple(given, multiple)
+    self.test()
+    factor = self.output.shape[-1] // self.lq.shape[-1]
+    self.lq = given
+    self.output = self.output[..., : factor * given.shape[2], : factor * given.shape[3]]
 
 
 def _gathered(opt: Mapping, rows: list[dict]) -> tuple[list[dict], bool]:

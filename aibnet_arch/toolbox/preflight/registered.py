@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional
 
 from ..option_file import did_you_mean
+from ..other_networks import how_to_get
 
 
 def registered(registry: Any, name: Any) -> Optional[Any]:
@@ -47,7 +48,8 @@ def _check_name(name: Any, registry: Any, place: str) -> Iterator[str]:
     if name is None:
         yield f'{place} is missing'
     elif registered(registry, name) is None:
-        yield f'{place}: {name!r} is not registered{did_you_mean(name, list(registry.keys()))}'
+        hint = how_to_get(name) if place.startswith('network_') and isinstance(name, str) else ''
+        yield f'{place}: {name!r} is not registered{hint or did_you_mean(name, list(registry.keys()))}'
 
 
 def check_call(options: Any, registry: Any, place: str, given: tuple = ()) -> Iterator[str]:

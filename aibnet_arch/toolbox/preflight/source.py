@@ -92,7 +92,7 @@ class _Scanner:
             for node in scope:
                 self._read(node)
         for node in ast.walk(tree):  # settings that are taken from options field by field
-            if isinstance(node, ast.ClassDef) and any('dataclass' in ast.dump(d) for d in node.decorator_list):
+            if isinstance(node, ast.ClassDef) and any(_calls_fields(part) for part in ast.walk(node)):
                 for part in node.body:
                     if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
                         self._add(ANYWHERE, part.target.id)
@@ -194,6 +194,11 @@ def _outermost(tree: ast.Module) -> tuple[list[ast.AST], list[ast.AST]]:
             outside.append(node)
             waiting += ast.iter_child_nodes(node)
     return outside, functions
+
+
+def _calls_fields(node: ast.AST) -> bool:
+    """Whether it is a call of dataclasses.fields."""
+    return isinstance(node, ast.Call) and getattr(node.func, 'id', None) == 'fields'
 
 
 def _reading(node: ast.AST) -> tuple[Optional[ast.AST], Optional[ast.AST]]:

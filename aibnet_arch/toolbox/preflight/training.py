@@ -10,9 +10,10 @@ from typing import Any, Optional
 import torch
 
 from ..option_file import did_you_mean
+from ..patch_schedule import PatchSchedule
 from .registered import is_trusted, registered
 
-# What BaseModel.get_optimizer of git master and setup_schedulers know; 1.4.2 knows fewer optimizers.
+# What BaseModel.get_optimizer (of git master, and as mended of 1.4.2) and setup_schedulers know.
 OPTIMIZERS = ('Adam', 'AdamW', 'Adamax', 'SGD', 'ASGD', 'RMSprop', 'Rprop')
 SCHEDULERS = ('CosineAnnealingRestartLR', 'MultiStepLR', 'MultiStepRestartLR')
 
@@ -33,6 +34,8 @@ def check_training(opt: Mapping[str, Any], model: Optional[type]) -> Iterator[st
     if is_trusted(getattr(model, 'setup_schedulers', None)):  # those of others may know other types
         yield from _check_scheduler(train['scheduler'], train['total_iter'], model)
     yield from _check_loss(train, model)
+    yield from _check_trainable(opt)
+    yield from PatchSchedule.problems(opt)
     if opt.get('val') is not None and opt['val'].get('val_freq') is None:
         yield 'val.val_freq is missing: every how many iterations to validate'
     yield from _check_loggers(opt.get('logger') or {})
@@ -65,17 +68,12 @@ def batch_of_run(opt: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _check_optimizer(place: str, options: Any) -> Iterator[str]:
-    from basicsr.models.base_model import BaseModel
-
     if not isinstance(options, Mapping):
         yield f'{place}: expected keys and values, found {options!r}'
         return
-    source = inspect.getsource(BaseModel.get_optimizer)
-    here = [name for name in OPTIMIZERS if f"'{name}'" in source]
     kind = options.get('type')
-    if kind not in here:
-        newer = ' (git master of BasicSR has it)' if kind in OPTIMIZERS else did_you_mean(kind, here)
-        yield f'{place}.type: {kind!r}: expected one of {", ".join(here)}{newer}'
+    if kind not in OPTIMIZERS:
+        yield f'{place}.type: {kind!r}: expected one of {", ".join(OPTIMIZERS)}{did_you_mean(kind, OPTIMIZERS)}'
         return
     if options.get('lr') is None:
         yield f'{place}.lr is missing{did_you_mean("lr", list(options))}'
@@ -132,6 +130,17 @@ def _check_loggers(logger: Mapping[str, Any]) -> Iterator[str]:
     ):
         if wanted and importlib.util.find_spec(package) is None:
             yield f'logger.{option} needs the package {package}: pip install {package}'
+
+
+def _check_trainable(opt: Mapping[str, Any]) -> Iterator[str]:
+    """Networks of which it is known that BasicSR's model classes cannot train them."""
+    from basicsr.utils.registry import ARCH_REGISTRY
+
+    for key, network in opt.items():
+        if key.startswith('network_') and isinstance(network, Mapping):
+            reason = getattr(registered(ARCH_REGISTRY, network.get('type')), 'why_not_trained', None)
+            if reason:
+                yield f'{key}.type: {reason}'
 
 
 def _check_loss(train: Mapping[str, Any], model: Optional[type]) -> Iterator[str]:
