@@ -42,6 +42,11 @@ COMMANDS = {
     'profile': Command('time, memory and multiply-accumulates of a network, part by part',
                        'toolbox.profile:run_profile', with_basicsr=True),
     'blurmap': Command('where a network sees blur, and how well', 'blurmap.command:run_blurmap'),
+    'dropin': Command('put AIBNet into a checkout of BasicSR, NAFNet or Restormer, for its own train.py',
+                      'dropin.command:run_dropin'),
+    'info': Command('what a file of weights is: network, stage, training options, checksum', 'weights.info:run_info'),
+    'convert': Command('weights from .pth to .safetensors and back', 'weights.convert:run_convert'),
+    'export': Command('a network as ONNX, checked', 'weights.export:run_export'),
 }  # fmt: skip
 
 
