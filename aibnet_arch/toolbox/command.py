@@ -8,13 +8,16 @@ from typing import Optional
 from ..modeling.encoders import CheckpointError
 from .errors import UserError
 
-USAGE = """usage: basicsr COMMAND -opt FILE [BasicSR's own flags]
+USAGE = """usage: basicsr COMMAND -opt FILE [BasicSR's own flags], or COMMAND FILE...
 
 commands:
   train   train the network of an option file
   test    test trained weights
   check   check an option file and its data, and do nothing else
   profile time, memory and multiply-accumulates of a network, part by part
+  info    what a file of weights is: network, stage, training options, checksum
+  convert weights from .pth to .safetensors and back
+  export  a network as ONNX, checked
 
 `basicsr COMMAND --help` lists the flags. Experiments and results go below the current directory,
 unless the options set path.experiments_root or path.results_root."""
@@ -115,4 +118,25 @@ def _profile(arguments: list[str]) -> int:
     return run_profile(arguments)
 
 
-COMMANDS = {'train': _train, 'test': _test, 'check': _check, 'profile': _profile}
+def _info(arguments: list[str]) -> int:
+    from ..weights.info import run_info
+
+    return run_info(arguments)
+
+
+def _convert(arguments: list[str]) -> int:
+    from ..weights.convert import run_convert
+
+    return run_convert(arguments)
+
+
+def _export(arguments: list[str]) -> int:
+    from ..weights.export import run_export
+
+    return run_export(arguments)
+
+
+COMMANDS = {
+    'train': _train, 'test': _test, 'check': _check, 'profile': _profile, 'info': _info, 'convert': _convert,
+    'export': _export,
+}  # fmt: skip
