@@ -110,6 +110,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+_Dumper.add_implicit_resolver('tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789'))  # such words need quotes
 _Dumper.add_representer(OrderedDict, lambda dumper, mapping: dumper.represent_dict(mapping.items()))
 
 

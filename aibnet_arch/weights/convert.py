@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('source', metavar='IN', help='a .pth or .safetensors file')
     parser.add_argument('target', metavar='OUT', help='the file to make; it must not exist')
-    parser.add_argument('--param-key', metavar='K', help='keep this entry alone, e.g. params_ema; the name of a bare state dict')
+    parser.add_argument('--param-key', metavar='K', help='keep this entry alone; the name for a bare state dict')
     return parser
 
 

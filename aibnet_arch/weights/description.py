@@ -84,9 +84,14 @@ def _entry(state: Mapping[str, Tensor]) -> dict[str, Any]:
         'tensors': len(state),
         'numbers': sum(value.numel() for value in floating.values()),
         'types': sorted({str(value.dtype).removeprefix('torch.') for value in floating.values()}),
-        'not_finite': [key for key, value in floating.items() if not torch.isfinite(value).all()],
+        'not_finite': [key for key, value in floating.items() if not _finite(value)],
         'network': vars(layout) if layout else None,
     }
+
+
+def _finite(value: Tensor) -> bool:
+    value = value.float() if value.element_size() == 1 else value  # torch knows little about eight bits
+    return bool(torch.isfinite(value).all())
 
 
 def _training_state(content: object, *, where: Path) -> dict[str, Any]:

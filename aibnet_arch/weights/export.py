@@ -61,9 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     sizes.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'), help='pictures of this size alone')
     sizes.add_argument('--dynamic', action='store_true', help='pictures of any size (the default)')
     parser.add_argument('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
-    parser.add_argument(
-        '--opset', type=int, choices=range(13, 21), default=17, metavar='N', help="ONNX's operators, 13 to 20 (default 17)"
-    )
+    versions = range(13, 21)
+    parser.add_argument('--opset', type=int, choices=versions, default=17, metavar='N', help='13 to 20 (default 17)')
     parser.add_argument('--param-key', default='params', metavar='K', help='entry of the file (default params)')
     return parser
 

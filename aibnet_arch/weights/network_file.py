@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..modeling import AIBNet
 from ..modeling.encoders import CheckpointError, compare_keys, read_state_dict
+from ..modeling.encoders.checkpoint import refuse_hollow
 from ..modeling.signature import Signature
 
 
@@ -54,7 +55,12 @@ def outline_of(state: Mapping[str, Tensor], *, where: object = 'the state dict')
             network = AIBNet(**signature.arguments)
     except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(f'{where}: its arguments make no network of this version ({error})') from error
-    problems = compare_keys(network.state_dict(), state)
+    refuse_hollow(state, where=where)
+    wanted = network.state_dict()
+    problems = compare_keys(wanted, state)
+    if not problems:
+        kinds = [key for key in wanted if wanted[key].is_floating_point() != state[key].is_floating_point()]
+        problems = [f'  {key} holds {state[key].dtype}' for key in kinds[:20]]
     if problems:
         raise CheckpointError(f'{where}: its weights do not fit its own arguments:\n' + '\n'.join(problems))
     if signature.trained > len(network.sub_decoders):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..modeling.encoders import CheckpointError
-from ..modeling.encoders.checkpoint import SAFETENSORS, read_plain
+from ..modeling.encoders.checkpoint import SAFETENSORS, read_plain, refuse_hollow
 from .whole_file import write_whole
 
 PTH = '.pth'
@@ -46,12 +46,15 @@ class WeightFile:
         """
         if not isinstance(content, Mapping):
             raise CheckpointError(f'{where} holds a {type(content).__name__}, not weights')
-        if content and all(isinstance(value, Tensor) for value in content.values()):
+        if _is_state_dict(content):
+            refuse_hollow(content, where=where)
             return cls(entries={None: content})
         rest = dict(content)
         entries = {key: rest.pop(key) for key, value in content.items() if _is_state_dict(value)}
         if not entries:
             raise CheckpointError(f'{where} holds no state dict; it has: {", ".join(map(str, content)) or "nothing"}')
+        for state in entries.values():
+            refuse_hollow(state, where=where)
         iteration = rest.pop('iter') if type(rest.get('iter')) is int else None
         options = rest.pop('options') if isinstance(rest.get('options'), str) else None
         return cls(entries=entries, iteration=iteration, options=options, others=rest)
@@ -102,7 +105,7 @@ def _safetensors(weights: WeightFile, *, architecture: Optional[str], where: Pat
     metadata.update({name: str(value) for name, value in weights.about().items()})
     try:
         # Copies: it refuses tensors that share memory, as tied weights and parts of one tensor do.
-        tensors = {str(name): value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.items()}
-        return save(tensors, metadata={name: value for name, value in metadata.items() if value is not None})
-    except (KeyError, ValueError, RuntimeError) as error:  # e.g. a complex or sparse tensor
+        apart = {str(name): value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
+        return save(apart, metadata={name: value for name, value in metadata.items() if value is not None})
+    except (KeyError, ValueError, RuntimeError) as error:  # e.g. complex numbers of double precision
         raise CheckpointError(f'{where}: safetensors cannot hold these tensors ({error!r})') from error

@@ -9,7 +9,6 @@ from typing import Any, Union
 import torch
 from torch import Tensor, nn
 
-
 SAFETENSORS = '.safetensors'
 
 
@@ -122,6 +121,24 @@ def read_state_dict(path: Union[str, Path], *, param_key: str = 'params') -> dic
     if strangers:
         raise CheckpointError(f'{path}: these entries are no tensors: {_some(strangers)}')
     return state
+
+
+def refuse_hollow(state: Mapping[str, Tensor], *, where: object) -> None:
+    """Refuse tensors that claim more numbers than the file holds, and those that are no plain arrays.
+
+    Some bytes of a file can stand for a tensor of any shape, with one number repeated; to use it would fill the memory.
+
+    Raises:
+        CheckpointError: the message names them.
+    """
+    hollow = [
+        str(key)
+        for key, value in state.items()
+        if value.layout is not torch.strided or value.is_meta or value.is_quantized
+        or value.numel() * value.element_size() > value.untyped_storage().nbytes()
+    ]  # fmt: skip
+    if hollow:
+        raise CheckpointError(f'{where}: these are no plain arrays of numbers, or not wholly there: {_some(hollow)}')
 
 
 def load_published(
