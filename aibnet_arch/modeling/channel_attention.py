@@ -7,7 +7,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from .position_sums import PositionSums
+from .position_sums import position_sums
 
 
 class ChannelLogits(nn.Module):
@@ -26,6 +26,7 @@ class ChannelLogits(nn.Module):
 
     def __init__(self, *, heads: int, head_channels: int, normalize: bool = True) -> None:
         super().__init__()
+        self.heads = heads
         self.normalize = normalize
         self.beta = nn.Parameter(torch.full((heads, 1, 1), math.sqrt(head_channels)))
 
@@ -35,8 +36,8 @@ class ChannelLogits(nn.Module):
         return self.from_sums(*self.sums(pairs))[:, 0]
 
     def sums(self, pairs: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
-        """Products and squared norms of `count` pairs of Q and K: see :class:`PositionSums`."""
-        return PositionSums.apply(pairs, count, len(self.beta))
+        """Products and squared norms of `count` pairs of Q and K: see :class:`.PositionSums`."""
+        return position_sums(pairs, count, self.heads)
 
     def from_sums(self, products: Tensor, squares: Tensor) -> Tensor:
         """The logits from :meth:`sums`, (B, count, heads, C, C)."""
@@ -47,22 +48,22 @@ class ChannelLogits(nn.Module):
         return products / self.beta
 
 
-def as_matrix(attention: Tensor, weight: Optional[Tensor] = None) -> Tensor:
+def as_matrix(attention: Tensor, heads: int, weight: Optional[Tensor] = None) -> Tensor:
     """The maps of all heads, and the 1x1 convolution after them, as one matrix over all channels.
 
     Args:
         attention: (B, heads, C/heads, C/heads).
+        heads: their number, not read from a shape since the network's graph is traced for export.
         weight: of the convolution, (C', C, 1, 1).
 
     Returns:
         (B, C', C); (B, C, C) without `weight`.
     """
-    heads, length = attention.shape[1:3]
     if weight is None:
         if heads == 1:
             return attention[:, 0]
-        weight = torch.eye(heads * length, dtype=attention.dtype, device=attention.device)
-    by_head = weight.flatten(1).unflatten(1, (heads, length)).transpose(0, 1)
+        weight = torch.eye(heads * attention.shape[2], dtype=attention.dtype, device=attention.device)
+    by_head = weight.flatten(1).unflatten(1, (heads, -1)).transpose(0, 1)
     return (by_head @ attention).transpose(1, 2).flatten(2)
 
 

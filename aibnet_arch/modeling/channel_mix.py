@@ -24,7 +24,10 @@ def mix_channels(x: Tensor, matrix: Tensor, bias: Optional[Tensor] = None) -> Te
 
 
 def project(x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
-    """:func:`mix_channels` where the matrix contains a 1x1 convolution: for one image it is just that."""
-    if len(x) == 1:
+    """:func:`mix_channels` where the matrix contains a 1x1 convolution: for one image it is just that.
+
+    Not in a traced graph: in ONNX the weights of a convolution are constants.
+    """
+    if not torch.jit.is_tracing() and len(x) == 1:
         return F.conv2d(x, weight[0, :, :, None, None], bias)
     return mix_channels(x, weight, bias)

@@ -4,6 +4,7 @@ It is FSNet's (reference [7] of the paper): one 3x3 filter per image and group o
 predicted from the globally pooled features.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -54,8 +55,9 @@ class Decoupler(nn.Module):
         """Filter the features: (B, C, H, W), (B, groups, 9, 1, 1) or (B, groups, 9, H, W) -> (B, C, H, W)."""
         batch, channels, height, width = x.shape
         padded = F.pad(x, (1, 1, 1, 1), mode='reflect')
-        if filters.shape[-1] > 1:
-            return self._filtered_locally(padded, filters)
+        # In a traced graph all filters take the way of local ones: there, weights of a convolution are constants.
+        if torch.jit.is_tracing() or filters.shape[-1] > 1:
+            return self._filtered_locally(padded, filters, height=height, width=width)
         # One depthwise convolution over the channels of all images, side by side: no unfolded nine-fold copy.
         weight = filters.repeat_interleave(channels // self.groups, dim=1)
         filtered = F.conv2d(
@@ -65,9 +67,8 @@ class Decoupler(nn.Module):
         )
         return channels_last(filtered.unflatten(1, (batch, channels))[0])
 
-    def _filtered_locally(self, padded: Tensor, filters: Tensor) -> Tensor:
+    def _filtered_locally(self, padded: Tensor, filters: Tensor, *, height: int, width: int) -> Tensor:
         """Each position with its own filter: (B, C, H+2, W+2), (B, groups, 9, H, W) -> (B, C, H, W)."""
-        height, width = filters.shape[-2:]
         groups = padded.unflatten(1, (self.groups, -1))
         low = 0
         for tap in range(self.KERNEL**2):

@@ -127,10 +127,10 @@ class HFSBlock(nn.Module):
 
     def _split(self, context: Tensor) -> tuple[Tensor, Maps]:
         """(B, 3C, H, W) -> V, (B, C, H, W), and the sums over the positions that the attention maps need."""
-        channels = context.shape[1] // 3
+        channels = self.expand.in_channels
         pair, value = context.split((2 * channels, channels), dim=1)
         return value, self.logits.sums(pair)
 
     def _matrix(self, *sums: Tensor) -> Tensor:
         """The attention of all heads, (B, C, C)."""
-        return as_matrix(self.attention(self.logits.from_sums(*sums)[:, 0]))
+        return as_matrix(self.attention(self.logits.from_sums(*sums)[:, 0]), self.logits.heads)

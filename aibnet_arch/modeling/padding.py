@@ -20,15 +20,13 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     for dim in (2, 3):
         size = x.shape[dim]
         missing = -size % multiple
-        if missing:
+        if torch.jit.is_tracing() or missing:  # a traced graph pads whatever size it will meet
             x = x.index_select(dim, _reflected_positions(size, size + missing, x.device))
     return x
 
 
 def _reflected_positions(size: int, padded: int, device: torch.device) -> Tensor:
     """Positions 0, 1, ..., size-1, size-2, ..., 1, 0, 1, ... of a triangle wave, `padded` of them."""
-    if size == 1:
-        return torch.zeros(padded, dtype=torch.long, device=device)
-    period = 2 * (size - 1)
+    period = 2 * (size - 1) + (size == 1)  # a single position is repeated
     positions = torch.arange(padded, device=device) % period
     return torch.minimum(positions, period - positions)

@@ -22,10 +22,7 @@ class PositionSums(torch.autograd.Function):
     def forward(ctx: Any, pairs: Tensor, count: int, heads: int) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(pairs)
         ctx.count, ctx.heads = count, heads
-        rows = _rows(pairs, count, heads)
-        products = [_product(*rows[:, :, pair].transpose(1, 3).unbind(2)) for pair in range(count)]
-        squares = rows.to(torch.promote_types(rows.dtype, torch.float32)).square().sum(dim=1)
-        return torch.stack(products, dim=1), squares
+        return _sums(pairs, count, heads)
 
     @staticmethod
     @once_differentiable
@@ -41,6 +38,18 @@ class PositionSums(torch.autograd.Function):
             key_gradient.copy_(query @ product)
         gradient.addcmul_(rows, squares.to(rows.dtype)[:, None], value=2)
         return gradient.flatten(2).unflatten(1, pairs.shape[2:]).permute(0, 3, 1, 2), None, None
+
+
+def position_sums(pairs: Tensor, count: int, heads: int) -> tuple[Tensor, Tensor]:
+    """What :class:`PositionSums` computes; in a traced graph without its gradient, which no ONNX graph can hold."""
+    return (_sums if torch.jit.is_tracing() else PositionSums.apply)(pairs, count, heads)
+
+
+def _sums(pairs: Tensor, count: int, heads: int) -> tuple[Tensor, Tensor]:
+    rows = _rows(pairs, count, heads)
+    products = [_product(*rows[:, :, pair].transpose(1, 3).unbind(2)) for pair in range(count)]
+    squares = rows.to(torch.promote_types(rows.dtype, torch.float32)).square().sum(dim=1)
+    return torch.stack(products, dim=1), squares
 
 
 def _rows(pairs: Tensor, count: int, heads: int) -> Tensor:

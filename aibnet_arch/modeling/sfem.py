@@ -76,7 +76,7 @@ class SFEM(nn.Module):
     def _attend(self, context: Tensor) -> Tensor:
         """(B, 5C, H, W) -> (B, C, H, W)."""
         value, sums = self._split(context)
-        return mix_channels(value, as_matrix(self._difference(*sums)))
+        return mix_channels(value, as_matrix(self._difference(*sums), self.heads))
 
     def attention(self, query1: Tensor, key1: Tensor, query2: Tensor, key2: Tensor) -> Tensor:
         """att1 - alpha att2: four (B, heads, C, L) -> (B, heads, C, C)."""
@@ -95,9 +95,9 @@ class SFEM(nn.Module):
 
     def matrix(self, *sums: Tensor) -> Tensor:
         """Attention and the last 1x1 convolution, (B, C, C): its product with V is the output."""
-        return as_matrix(self._difference(*sums), self.project.weight)
+        return as_matrix(self._difference(*sums), self.heads, self.project.weight)
 
     def _split(self, context: Tensor) -> tuple[Tensor, Maps]:
-        channels = context.shape[1] // 5
+        channels = self.expand.in_channels
         pairs, value = context.split((4 * channels, channels), dim=1)
         return value, self.logits.sums(pairs, 2)

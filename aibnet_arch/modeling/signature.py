@@ -11,6 +11,7 @@ from torch import Tensor
 from .encoders import CheckpointError
 
 KEY = '_extra_state'  # torch's name for what `get_extra_state` returns
+MOST_BYTES = 1 << 16  # a few hundred are usual
 # These say how a network is trained or run, not which function its weights stand for.
 FREE = ('num_sub_decoders', 'freeze_encoder', 'code_noise')
 
@@ -47,10 +48,12 @@ class Signature:
             raise CheckpointError(
                 f'{where} is no checkpoint of AIBNet: it does not say of which network its weights are ({KEY})'
             )
+        if content.numel() > MOST_BYTES:
+            raise CheckpointError(f'{where}: {KEY} is damaged: {content.numel():,d} bytes')
         try:
             fields = json.loads(bytes(content.flatten().tolist()))
             trained, arguments = fields['trained'], fields['arguments']
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CheckpointError(f'{where}: {KEY} is damaged ({error!r})') from error
         if type(trained) is not int or trained < 1 or not isinstance(arguments, dict):
             raise CheckpointError(f'{where}: {KEY} is damaged ({fields!r:.200})')

@@ -1,10 +1,12 @@
 """Walk over feature maps in strips of rows, so that wide intermediate results stay small and in the cache.
 
 With gradients everything is kept for the backward pass anyway: there, and while a graph is traced, the
-whole map is one strip.
+whole map is one strip. While it is traced, sizes are no numbers, and nothing here or in the modules may decide
+by one: an exported graph (``basicsr export``) then serves all sizes.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Optional
 
 import torch
 from torch import Tensor
@@ -45,10 +47,10 @@ def over_strips(
     Returns:
         Maps and sums for the whole height. The maps may have a part of the resolution.
     """
-    height = inputs[0].shape[2]
     rows = _strip_rows(inputs[0], channels)
-    if rows >= height:
+    if rows is None:
         return function(whole, *inputs)
+    height = inputs[0].shape[2]
     joined, totals = (), ()
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
@@ -69,13 +71,15 @@ def over_strips(
     return joined, totals
 
 
-def _strip_rows(x: Tensor, channels: int) -> int:
-    batch, _, height, width = x.shape
+def _strip_rows(x: Tensor, channels: int) -> Optional[int]:
+    """Rows of a strip, or None for the whole map."""
     if torch.is_grad_enabled() or _is_compiling() or torch.jit.is_tracing() or x.is_meta:
-        return height
+        return None
+    batch, _, height, width = x.shape
     budget = CPU_BYTES if x.device.type == 'cpu' else GPU_BYTES
     rows = budget // (batch * channels * width * x.element_size())
-    return max(rows, LEAST_ROWS) // 2 * 2
+    rows = max(rows, LEAST_ROWS) // 2 * 2
+    return rows if rows < height else None
 
 
 def _tall(part: Tensor, height: int) -> Tensor:

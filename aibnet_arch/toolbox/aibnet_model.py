@@ -161,14 +161,14 @@ class AIBNetModel(SRModel):
 
         DistributedDataParallel decides when it is built which gradients it waits for.
         """
-        self._stage = self.plan.stage_at(iteration)
+        self.stage = self.plan.stage_at(iteration)
         for network in networks:
-            network.set_stage(self._stage)
+            network.set_stage(self.stage)
         self.net_g = self.model_to_device(self.network)
         # Apart from net_g: a compiled module names its weights otherwise.
         self._run = torch.compile(self.net_g) if self.settings.compile else self.net_g
         trainable = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
-        what = 'all sub-decoders' if self._stage is None else f'stage {self._stage} of {len(self.plan.lengths)}'
+        what = 'all sub-decoders' if self.stage is None else f'stage {self.stage} of {len(self.plan.lengths)}'
         get_root_logger().info(f'Training {what}: {trainable:,d} trainable parameters.')
 
     def _start_stage(self, iteration: int) -> None:
@@ -195,12 +195,12 @@ class AIBNetModel(SRModel):
         self.opt['train'] = deepcopy(self._train_options)
         scheduler = self.opt['train']['scheduler']
         if scheduler['type'] == 'CosineAnnealingRestartLR' and 'periods' not in scheduler:
-            index = 0 if self._stage is None else self._stage - 1
+            index = 0 if self.stage is None else self.stage - 1
             scheduler['periods'] = [self.plan.lengths[index]]
         super().setup_schedulers()
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
-        if self.plan.stage_at(current_iter) != self._stage:
+        if self.plan.stage_at(current_iter) != self.stage:
             self._finish_stage()  # again, or for the first time if upstream's own train.py runs
             self._start_stage(current_iter)
         super().update_learning_rate(self.plan.locate(current_iter)[1], warmup_iter)

@@ -8,7 +8,7 @@ import torch
 
 from .errors import UserError
 from .on_demand import register_wanted
-from .option_file import apply_overrides, load_option_file
+from .option_file import apply_overrides, load_option_file, to_yaml
 from .preflight import preflight
 
 
@@ -20,7 +20,8 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
         is_train: options of training or of testing.
 
     Returns:
-        The options as BasicSR's pipelines want them, and the parsed command line.
+        The options as BasicSR's pipelines want them, and the parsed command line; its `options` is what was read,
+        as YAML.
 
     Raises:
         UserError: everything that is wrong with the options and the data they name.
@@ -31,6 +32,7 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
     opt = load_option_file(arguments.opt)
     apply_overrides(opt, arguments.force_yml or ())
     register_wanted(opt)
+    arguments.options = to_yaml(opt)
     opt['auto_resume'], opt['is_train'] = arguments.auto_resume, is_train
     preflight(opt, is_train=is_train)
 

@@ -6,9 +6,7 @@ written beside its place, flushed to the disk, read back, and renamed: a run tha
 moment leaves whole files behind, and a checkpoint without a part of it is not taken.
 """
 
-import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -17,9 +15,8 @@ from typing import Any, BinaryIO, Optional
 import torch
 
 from ..modeling.encoders.checkpoint import CheckpointError, read_plain
+from ..weights.whole_file import PART, sha256_of, write_whole
 from .errors import RunError
-
-_PART = '.part'
 
 
 class CheckpointFolder:
@@ -42,18 +39,18 @@ class CheckpointFolder:
 
     # Writing
 
-    def save_network(self, name: str, content: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
+    def save_network(self, name: str, content: Mapping[str, Any]) -> None:
         """Write ``models/<name>``.
 
         Args:
             name: e.g. 'net_g_5000.pth'.
-            content: parameter key ('params', 'params_ema') to state dict.
+            content: parameter key ('params', 'params_ema') to state dict, and plain values beside them.
 
         Raises:
             RunError: a weight is not finite, or the file cannot be written; what was there stays.
         """
         for key, state in content.items():
-            broken = [entry for entry, value in state.items() if not _finite(value)]
+            broken = isinstance(state, Mapping) and [entry for entry, value in state.items() if not _finite(value)]
             if broken:
                 raise RunError(
                     f'{name} is not written: {len(broken)} entries of {key} are not finite, e.g. {broken[0]}. '
@@ -75,7 +72,7 @@ class CheckpointFolder:
         files = {key: value for key, value in self._checksums.items() if key == name or key.endswith(ending)}
         self._write_record({'iteration': iteration, 'sha256': files, 'best_metrics': best_metrics, 'validated': False})
         self._checksums = {}
-        for leftover in (*self.models.glob(f'*{_PART}'), *self.states.glob(f'*{_PART}')):
+        for leftover in (*self.models.glob(f'*{PART}'), *self.states.glob(f'*{PART}')):
             leftover.unlink()
 
     def note_validation(self, iteration: int, best_metrics: Optional[Mapping]) -> None:
@@ -132,7 +129,7 @@ class CheckpointFolder:
             path = (self.states if name.endswith('.state') else self.models) / name
             if not path.is_file():
                 raise CheckpointError(f'{name} is missing')
-            if _checksum(path) != checksum:
+            if sha256_of(path) != checksum:
                 raise CheckpointError(f'{name} ({path.stat().st_size} bytes) differs from what was saved: damaged')
         state = read_plain(state_path)
         if not isinstance(state, Mapping) or state.get('iter') != iteration:
@@ -187,68 +184,12 @@ def best_iterations(best_metrics: Optional[Mapping[str, Mapping[str, Mapping[str
 
 
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> str:
-    """Write a file so that it is there whole or not at all; return its SHA-256.
-
-    Raises:
-        RunError: it cannot be written; what stood in its place is untouched.
-    """
-    part = path.with_name(path.name + _PART)
     try:
-        with part.open('wb') as file:
-            hashing = _HashingFile(file)
-            write(hashing)
-            file.flush()
-            os.fsync(file.fileno())
-        if _checksum(part) != hashing.hexdigest():
-            raise OSError('what was read back differs from what was written')
-        part.replace(path)
-        _sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # torch turns a failed write into RuntimeError
-        part.unlink(missing_ok=True)
+        return write_whole(path, write)
+    except RunError as error:
         raise RunError(
-            f'{path} cannot be written: {_reason(error)}. Nothing of it is left; checkpoints written before are '
-            'whole. Make room on the disk, then go on with --auto_resume.'
+            f'{error} Checkpoints written before are whole. Make room on the disk, then go on with --auto_resume.'
         ) from error
-    return hashing.hexdigest()
-
-
-def _reason(error: BaseException) -> str:
-    """The operating system's words, where torch has covered them with its own."""
-    cause = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    return str(cause or error)
-
-
-class _HashingFile:
-    """A binary file that can be written only, from start to end, and knows the SHA-256 of what went through."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-        self.hexdigest = self._hash.hexdigest
-        self.flush = file.flush
-
-    def write(self, data: Any) -> int:
-        self._hash.update(data)
-        return self._file.write(data)
-
-
-def _checksum(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is on the disk once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _finite(value: Any) -> bool:

@@ -23,6 +23,8 @@ def save_network(
 ) -> None:
     """Write ``models/<net_label>_<current_iter>.pth`` ('latest' for -1), whole or not at all.
 
+    Beside the weights stands what made them, if the model knows: `provenance`, see :class:`.Supervisor`.
+
     Raises:
         RunError: a weight is not finite, or the file cannot be written.
     """
@@ -34,6 +36,7 @@ def save_network(
         key: {name: value.cpu() for name, value in self.get_bare_model(each).state_dict().items()}
         for key, each in zip(keys, nets)
     }
+    content.update(getattr(self, 'provenance', {}))
     _folder(self).save_network(f'{net_label}_{"latest" if current_iter == -1 else current_iter}.pth', content)
 
 
@@ -107,10 +110,15 @@ def load_network(
 
 
 def safe_load(load: Callable) -> Callable:
-    """torch.load that reads plain data unless its caller says otherwise, whatever torch's version."""
+    """torch.load that reads plain data unless its caller says otherwise, whatever torch's version.
+
+    A caller says otherwise by `weights_only` or by an unpickler of its own, such as spandrel's restricted one.
+    """
 
     def safe(*args: Any, weights_only: Optional[bool] = None, **kwargs: Any) -> Any:
-        return load(*args, weights_only=True if weights_only is None else weights_only, **kwargs)
+        if weights_only is None:
+            weights_only = kwargs.get('pickle_module') is None
+        return load(*args, weights_only=weights_only, **kwargs)
 
     safe.mended = True
     return safe

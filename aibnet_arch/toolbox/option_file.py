@@ -98,6 +98,22 @@ def _unshared(value: Any) -> Any:
     return deepcopy(value)
 
 
+def to_yaml(options: Any) -> str:
+    """Options as text that :func:`parse_yaml` reads to the same values."""
+    return yaml.dump(options, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes plain data, ordered mappings like any other, and no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_implicit_resolver('tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789'))  # such words need quotes
+_Dumper.add_representer(OrderedDict, lambda dumper, mapping: dumper.represent_dict(mapping.items()))
+
+
 def apply_overrides(opt: dict, overrides: Iterable[str]) -> None:
     """Set options as ``--force_yml`` gives them, e.g. ``train:optim_g:lr=1e-4``.
 

@@ -30,13 +30,17 @@ class Supervisor:
         val_loaders: the loaders of the validation sets.
         tb_logger: TensorBoard's writer, or None.
         batches_per_epoch: to tell the epoch of an iteration.
+        options: the run's options as YAML, which are saved with its weights.
     """
 
-    def __init__(self, model: Any, *, val_loaders: list, tb_logger: Optional[Any], batches_per_epoch: int) -> None:
+    def __init__(
+        self, model: Any, *, val_loaders: list, tb_logger: Optional[Any], batches_per_epoch: int, options: str
+    ) -> None:
         self.model = model
         self._val_loaders = val_loaders
         self._tb_logger = tb_logger
         self._batches_per_epoch = batches_per_epoch
+        self._options = options
         train = model.opt['train']
         self._most_skipped = train.get('max_skipped_steps') or MOST_SKIPPED
         self._patches = PatchSchedule.from_options(model.opt)
@@ -122,7 +126,9 @@ class Supervisor:
         self._iteration = current_iter
 
     def save(self, epoch: int, current_iter: int) -> None:
-        """Also remembers that it is done."""
+        """Also remembers that it is done. `provenance` of the model is what its files say of their origin."""
+        iteration = self._iteration if current_iter == -1 else current_iter
+        self.model.provenance = {'iter': iteration, 'options': self._options}
         self._call('save', epoch, current_iter)
         if current_iter != -1:
             self._saved = current_iter
@@ -157,6 +163,7 @@ class Supervisor:
         return {
             'random_states': states,
             'manual_seed': self.model.opt['manual_seed'],
+            'stage': getattr(self.model, 'stage', None),
             'skipped': (self._skipped, self._skipped_in_row),
             'scaler': self.model.scaler.state_dict() if hasattr(self.model, 'scaler') else {},
         }

@@ -1,6 +1,6 @@
 """One run of BasicSR's train_pipeline, with what it builds taken in hand.
 
-The pipeline does its work by functions of its module. :class:`TrainingRun` stands in for four of them
+The pipeline does its work by functions of its module. :class:`TrainingRun` stands in for five of them
 while it lasts: it mends resuming and the count of epochs, and gives the model a :class:`Supervisor`.
 """
 
@@ -39,6 +39,7 @@ class TrainingRun:
         self._val_loaders: list = []
         self._supervisor: Optional[Supervisor] = None
         self._batches_per_epoch = 0
+        self._options = ''
 
     def start(self) -> None:
         """Train to the end of the run.
@@ -46,7 +47,9 @@ class TrainingRun:
         Raises:
             UserError: what the command prints; see errors.py for the exit codes.
         """
-        stand_ins = ('load_resume_state', 'init_tb_loggers', 'create_train_val_dataloader', 'build_model')
+        stand_ins = (
+            'parse_options', 'load_resume_state', 'init_tb_loggers', 'create_train_val_dataloader', 'build_model'
+        )  # fmt: skip
         with _replaced(upstream, {name: getattr(self, name) for name in stand_ins}) as self._original:
             try:
                 upstream.train_pipeline(self._root_path)
@@ -58,6 +61,12 @@ class TrainingRun:
                 _end_workers()
 
     # In the order in which the pipeline calls them
+
+    def parse_options(self, root_path: str, is_train: bool) -> tuple[dict, Any]:
+        """Ours, and the options' text remembered."""
+        opt, arguments = self._original['parse_options'](root_path, is_train=is_train)
+        self._options = arguments.options
+        return opt, arguments
 
     def load_resume_state(self, opt: dict) -> Optional[dict]:
         """The state to go on from, verified, or None for a new run.
@@ -142,6 +151,7 @@ class TrainingRun:
             val_loaders=self._val_loaders,
             tb_logger=self._tb_logger,
             batches_per_epoch=self._batches_per_epoch,
+            options=self._options,
         )
         STOP.listen()
         return model

@@ -1,14 +1,17 @@
 """The network of a file of weights, built from the file alone."""
 
+import inspect
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import torch
 from torch import Tensor
 
 from ..modeling import AIBNet
 from ..modeling.encoders import CheckpointError, compare_keys, read_state_dict
+from ..modeling.encoders.checkpoint import refuse_hollow
 from ..modeling.signature import Signature
 
 
@@ -34,24 +37,57 @@ def network_of(state: Mapping[str, Tensor], *, where: object = 'the state dict')
     Raises:
         CheckpointError: it is none of AIBNet's, or its parts do not agree.
     """
-    signature = Signature.of(state, where=where)
-    _check_size(signature, count=len(state), where=where)
-    try:
-        with torch.device('meta'):  # no memory: the arguments come from the file, and may be anything
-            problems = compare_keys(AIBNet(**signature.arguments).state_dict(), state)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f'{where}: its arguments make no network of this version ({error})') from error
-    if problems:
-        raise CheckpointError(f'{where}: its weights do not fit its own arguments:\n' + '\n'.join(problems))
-    network = AIBNet(**signature.arguments)
+    network = AIBNet(**outline_of(state, where=where)[0].arguments)
     network.load_state_dict(state)
     return network.eval()
 
 
-def _check_size(signature: Signature, *, count: int, where: object) -> None:
-    """Refuse arguments that would build a network of millions of modules to no end."""
+def outline_of(state: Mapping[str, Tensor], *, where: object = 'the state dict') -> tuple[Signature, AIBNet]:
+    """What a state dict says of its network, and that network without memory, checked against each other.
+
+    Raises:
+        CheckpointError: it is none of AIBNet's, or its parts do not agree.
+    """
+    signature = Signature.of(state, where=where)
+    _check_arguments(signature.arguments, count=len(state), where=where)
+    try:
+        with torch.device('meta'):  # no memory: the arguments come from the file, and may be anything
+            network = AIBNet(**signature.arguments)
+    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        raise CheckpointError(f'{where}: its arguments make no network of this version ({error})') from error
+    refuse_hollow(state, where=where)
+    wanted = network.state_dict()
+    problems = compare_keys(wanted, state)
+    if not problems:
+        kinds = [key for key in wanted if wanted[key].is_floating_point() != state[key].is_floating_point()]
+        problems = [f'  {key} holds {state[key].dtype}' for key in kinds[:20]]
+    if problems:
+        raise CheckpointError(f'{where}: its weights do not fit its own arguments:\n' + '\n'.join(problems))
+    if signature.trained > len(network.sub_decoders):
+        raise CheckpointError(
+            f'{where}: {signature.trained} sub-decoders are trained, it says, of {len(network.sub_decoders)}'
+        )
+    return signature, network
+
+
+def _check_arguments(arguments: Mapping[str, Any], *, count: int, where: object) -> None:
+    """Refuse values of another type, and those that would build a network of millions of modules to no end."""
+    for name, parameter in inspect.signature(AIBNet).parameters.items():
+        value = arguments.get(name, parameter.default)
+        if not _is_like(value, parameter.default):
+            raise CheckpointError(f'{where}: {name} = {value!r:.80} makes no network')
     for name in ('encoder_blocks', 'middle_blocks', 'num_sub_decoders', 'blocks_per_level', 'num_masks'):
-        value = signature.arguments.get(name, 0)
+        value = arguments.get(name, 0)
         numbers = value if isinstance(value, list) else [value]
-        if not all(type(number) is int and 0 <= number <= count for number in numbers):
+        if not all(0 <= number <= count for number in numbers):
             raise CheckpointError(f'{where}: {name} = {value!r:.80} does not agree with its {count} entries')
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Whether a value is of the kind that the default of an argument is of."""
+    if type(default) is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    if type(default) in (bool, str):
+        return type(value) is type(default)
+    numbers = value if isinstance(value, (list, tuple)) else [value]  # `heads` may be one number or four
+    return all(type(number) is int and number >= 0 for number in numbers)

@@ -4,10 +4,12 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import torch
 from torch import Tensor, nn
+
+SAFETENSORS = '.safetensors'
 
 
 class CheckpointError(RuntimeError):
@@ -49,12 +51,17 @@ PUBLISHED = {
 def read_plain(path: Union[str, Path]) -> object:
     """Read a file that ``torch.save`` wrote: tensors and plain containers, on the CPU; nothing in it is executed.
 
+    A ``.safetensors`` file gives what the ``.pth`` file would that it was made of: its one state dict under the key
+    that its metadata name as ``param_key``, 'iter' and 'options' beside it; without that metadata the bare state dict.
+
     Raises:
         CheckpointError: the file does not exist, is damaged, or holds anything else.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise CheckpointError(f'no file {path}')
+        raise CheckpointError(f'{path} is a folder, not a file' if path.is_dir() else f'no file {path}')
+    if path.suffix.lower() == SAFETENSORS:
+        return _read_safetensors(path)
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
@@ -67,12 +74,35 @@ def read_plain(path: Union[str, Path]) -> object:
         raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}). It may be truncated.') from error
 
 
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        from safetensors import safe_open
+    except ImportError as error:
+        raise CheckpointError(f'{path} needs the package safetensors: pip install safetensors') from error
+    try:
+        with safe_open(path, framework='pt', device='cpu') as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a mapping
+    except Exception as error:  # its reader's own errors, the system's, and torch's for types that it does not know
+        raise CheckpointError(
+            f'{path} cannot be read as a safetensors file ({error}). It may be truncated, or another kind of file.'
+        ) from error
+    if 'param_key' not in metadata:
+        return state
+    content = {metadata['param_key']: state, **{key: metadata[key] for key in ('options',) if key in metadata}}
+    if 'iter' in metadata:
+        if not metadata['iter'].isdecimal():
+            raise CheckpointError(f'{path}: its metadata are damaged: iter is {metadata["iter"]!r:.80}')
+        content['iter'] = int(metadata['iter'])
+    return content
+
+
 def read_state_dict(path: Union[str, Path], *, param_key: str = 'params') -> dict[str, Tensor]:
     """Read the tensors of a checkpoint.
 
     Args:
-        path: a ``.pth`` file holding ``{param_key: state dict}`` or a bare state dict; a ``module.``
-            prefix (DataParallel) is removed from the keys.
+        path: a ``.pth`` or ``.safetensors`` file holding ``{param_key: state dict}`` or a bare state dict; a
+            ``module.`` prefix (DataParallel) is removed from the keys.
         param_key: which entry to take.
 
     Raises:
@@ -83,7 +113,7 @@ def read_state_dict(path: Union[str, Path], *, param_key: str = 'params') -> dic
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a state dict')
     if not all(isinstance(value, Tensor) for value in content.values()):
         if not isinstance(content.get(param_key), Mapping):
-            entries = ', '.join(map(str, content)) or 'none'
+            entries = ', '.join(str(key) for key, value in content.items() if isinstance(value, Mapping)) or 'none'
             raise CheckpointError(f'{path} has no entry {param_key!r}; it has: {entries}')
         content = content[param_key]
     state = {str(key).removeprefix('module.'): value for key, value in content.items()}
@@ -91,6 +121,24 @@ def read_state_dict(path: Union[str, Path], *, param_key: str = 'params') -> dic
     if strangers:
         raise CheckpointError(f'{path}: these entries are no tensors: {_some(strangers)}')
     return state
+
+
+def refuse_hollow(state: Mapping[str, Tensor], *, where: object) -> None:
+    """Refuse tensors that claim more numbers than the file holds, and those that are no plain arrays.
+
+    Some bytes of a file can stand for a tensor of any shape, with one number repeated; to use it would fill the memory.
+
+    Raises:
+        CheckpointError: the message names them.
+    """
+    hollow = [
+        str(key)
+        for key, value in state.items()
+        if value.layout is not torch.strided or value.is_meta or value.is_quantized
+        or value.numel() * value.element_size() > value.untyped_storage().nbytes()
+    ]  # fmt: skip
+    if hollow:
+        raise CheckpointError(f'{where}: these are no plain arrays of numbers, or not wholly there: {_some(hollow)}')
 
 
 def load_published(

@@ -103,11 +103,20 @@ class FlowPrior(nn.Module):
         """(B, 361, H, W) -> (B, 361, H, W), a kernel of non-negative taps per pixel."""
         batch, taps, height, width = code.shape
         pixels = code.permute(0, 2, 3, 1).reshape(-1, taps)
-        kernels = torch.empty_like(pixels)
-        for some, result in zip(pixels.split(PIXELS_AT_ONCE), kernels.split(PIXELS_AT_ONCE)):
-            for half, values in enumerate(self._invert([some[:, 0::2], some[:, 1::2]])):
-                result[:, half::2] = values
+        if torch.jit.is_tracing():
+            kernels = self._traced(pixels)
+        else:
+            kernels = torch.empty_like(pixels)
+            for some, result in zip(pixels.split(PIXELS_AT_ONCE), kernels.split(PIXELS_AT_ONCE)):
+                for half, values in enumerate(self._invert([some[:, 0::2], some[:, 1::2]])):
+                    result[:, half::2] = values
         return kernels.reshape(batch, height, width, taps).permute(0, 3, 1, 2)
+
+    def _traced(self, pixels: Tensor) -> Tensor:
+        """All pixels at once, and the halves joined: ONNX would list the place of each value that is written."""
+        taps = torch.arange(KERNEL_TAPS)
+        place = taps // 2 + taps % 2 * (KERNEL_TAPS - KERNEL_TAPS // 2)
+        return torch.cat(self._invert([pixels[:, 0::2], pixels[:, 1::2]]), dim=1)[:, place]
 
     def _invert(self, halves: list[Tensor]) -> list[Tensor]:
         """Undo coupling and batch norm, the last first. A half that passes has its batch norm behind it already."""

@@ -40,14 +40,13 @@ class _DecodingBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.Conv_t = nn.ConvTranspose2d(in_channels, channels, 3, stride=2, padding=1)
+        self.Conv_t = nn.ConvTranspose2d(in_channels, channels, 3, stride=2, padding=1, output_padding=1)
         self.Conv_head = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.ResBlock1 = _ResBlock(channels)
         self.ResBlock2 = _ResBlock(channels)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        upsampled = self.Conv_t(x, output_size=skip.shape[2:])
-        x = self.Conv_head(torch.cat((upsampled, skip), dim=1))
+        x = self.Conv_head(torch.cat((self.Conv_t(x), skip), dim=1))
         return torch.relu(self.ResBlock2(self.ResBlock1(x)))
 
 

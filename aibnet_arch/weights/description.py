@@ -1,0 +1,117 @@
+"""What is in a file of weights or of a training's state, as plain data."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+
+from ..modeling.encoders import CheckpointError
+from ..modeling.encoders.checkpoint import read_plain
+from .layouts import recognise
+from .weight_file import WeightFile
+from .whole_file import sha256_of
+
+STATE = '.state'
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Read a file; nothing in it is executed.
+
+    Returns:
+        Plain data: 'file', 'bytes', 'sha256', 'record' (see :func:`compare_with_record`), 'iteration', and
+
+        - of weights 'entries' (of each: 'tensors', 'numbers' in tensors of floating point, 'types', 'not_finite' with
+          the names of tensors, 'network' if it is known), 'options' (YAML text) and 'others' (names);
+        - of a training state 'epoch', 'stage', 'optimizers', 'schedulers' and 'others'.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or neither of them.
+    """
+    content = read_plain(path)
+    digest = sha256_of(path)
+    known = {'file': str(path), 'bytes': path.stat().st_size, 'sha256': digest}
+    known['record'] = compare_with_record(path, digest)
+    if path.suffix == STATE:
+        return {**known, **_training_state(content, where=path)}
+    weights = WeightFile.of(content, where=path)
+    return {
+        **known,
+        'iteration': weights.iteration,
+        'entries': {'' if key is None else str(key): _entry(state) for key, state in weights.entries.items()},
+        'options': weights.options,
+        'others': list(map(str, weights.others)),
+    }
+
+
+def problems(description: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a file that could be read."""
+    found = ['it differs from what its record says: damaged'] if description['record'] == 'differs' else []
+    for key, entry in description.get('entries', {}).items():
+        if entry['not_finite']:
+            found.append(f'{key}: {len(entry["not_finite"])} tensors are not finite, e.g. {entry["not_finite"][0]}')
+        if entry['network'] and entry['network']['problem']:
+            found.append(f'{key}: {entry["network"]["problem"]}')
+    return found
+
+
+def compare_with_record(path: Path, digest: str) -> Optional[str]:
+    """'agrees' or 'differs': the checksum in ``training_states/N.json``, which training writes; None without one.
+
+    Raises:
+        CheckpointError: the record is damaged.
+    """
+    number = path.stem.rsplit('_', 1)[-1]
+    folder = path.parent if path.suffix == STATE else path.parent.parent / 'training_states'
+    record = folder / f'{number}.json'
+    if not number.isdecimal() or not record.is_file():
+        return None
+    try:
+        expected = json.loads(record.read_bytes())['sha256'].get(path.name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f'{record}, the record of {path.name}, is damaged') from error
+    if expected is None:
+        return None
+    return 'agrees' if expected == digest else 'differs'
+
+
+def _entry(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    floating = {str(key): value for key, value in state.items() if value.is_floating_point()}
+    layout = recognise(state)
+    return {
+        'tensors': len(state),
+        'numbers': sum(value.numel() for value in floating.values()),
+        'types': sorted({str(value.dtype).removeprefix('torch.') for value in floating.values()}),
+        'not_finite': [key for key, value in floating.items() if not _finite(value)],
+        'network': vars(layout) if layout else None,
+    }
+
+
+def _finite(value: Tensor) -> bool:
+    value = value.float() if value.element_size() == 1 else value  # torch knows little about eight bits
+    return bool(torch.isfinite(value).all())
+
+
+def _training_state(content: object, *, where: Path) -> dict[str, Any]:
+    if not isinstance(content, Mapping) or type(content.get('iter')) is not int:
+        raise CheckpointError(f'{where} is no training state: it does not say of which iteration')
+    extra = content.get('extra') if isinstance(content.get('extra'), Mapping) else {}
+    return {
+        'iteration': content['iter'],
+        'epoch': content.get('epoch'),
+        'stage': extra.get('stage'),
+        'optimizers': [_optimizer(each) for each in content.get('optimizers', ())],
+        'schedulers': len(content.get('schedulers', ())),
+        'others': sorted(map(str, extra)),
+    }
+
+
+def _optimizer(state: Any) -> dict[str, Any]:
+    """Of an optimizer's state dict: its learning rates, and of how many parameters it knows something."""
+    try:
+        rates = [float(group['lr']) for group in state['param_groups']]
+        return {'learning_rates': rates, 'parameters': len(state['state'])}
+    except (KeyError, TypeError, ValueError):
+        return {'learning_rates': [], 'parameters': None}

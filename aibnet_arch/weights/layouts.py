@@ -1,0 +1,72 @@
+"""Which network a state dict is of, from the state dict alone."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from torch import Tensor
+
+from ..modeling.encoders import CheckpointError
+from ..modeling.signature import KEY
+from .network_file import outline_of
+
+# Both published layouts have these; UFPNet's has the estimator of kernels beside them.
+_NAFNET = ('intro.weight', 'ending.weight', 'middle_blks.0.beta', 'encoders.0.0.norm1.weight', 'decoders.0.0.beta')
+_UFPNET = 'kernel_extra.Conv_mid.body.0.weight'
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A network that was recognised.
+
+    Attributes:
+        architecture: its name.
+        arguments: what it was built with, as far as that is known.
+        parameters: how many it has.
+        trained: sub-decoders of an AIBNet that are trained.
+        problem: why its weights do not make that network, if they do not.
+    """
+
+    architecture: str
+    arguments: Mapping[str, Any]
+    parameters: Optional[int] = None
+    trained: Optional[int] = None
+    problem: Optional[str] = None
+
+
+def recognise(state: Mapping[str, Tensor]) -> Optional[Layout]:
+    """AIBNet by its signature, NAFNet and UFPNet by their published keys, None for anything else."""
+    state = {str(key).removeprefix('module.'): value for key, value in state.items()}
+    if KEY in state:
+        return _aibnet(state)
+    if not all(key in state for key in _NAFNET):
+        return None
+    parts = {part: _blocks(state, part) for part in ('encoders', 'decoders')}
+    return Layout(
+        architecture='UFPNet' if _UFPNET in state else 'NAFNet',
+        arguments={'width': len(state['intro.weight']), **parts},
+    )
+
+
+def architecture_of(state: Mapping[str, Tensor]) -> Optional[str]:
+    """The name alone; None if it is not known."""
+    layout = recognise(state)
+    return layout.architecture if layout and not layout.problem else None
+
+
+def _aibnet(state: Mapping[str, Tensor]) -> Layout:
+    try:
+        signature, network = outline_of(state)
+    except CheckpointError as error:
+        return Layout(architecture='AIBNet', arguments={}, problem=str(error))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Layout('AIBNet', arguments=network.arguments, parameters=parameters, trained=signature.trained)
+
+
+def _blocks(state: Mapping[str, Tensor], part: str) -> list[int]:
+    """How many blocks each level of the encoder or the decoder has."""
+    pattern = re.compile(rf'{part}\.(\d{{1,3}})\.(\d{{1,3}})\.')
+    found = {(int(match[1]), int(match[2])) for match in map(pattern.match, state) if match}
+    levels = sorted({level for level, _ in found})
+    return [sum(1 for level, _ in found if level == wanted) for wanted in levels]

@@ -1,0 +1,29 @@
+"""Every command and every piece of Python in docs/weights.md, executed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from aibnet_arch.toolbox.command import main
+
+from .weight_files import saved
+
+PAGE = (Path(__file__).parent.parent / 'docs/weights.md').read_text(encoding='utf-8')
+
+
+def test_what_the_page_says_works(tmp_path, monkeypatch):
+    for package in ('onnx', 'onnxruntime', 'spandrel'):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / 'net_g_latest.pth')
+    saved(tmp_path / 'with_ema.pth', keys=('params', 'params_ema'))
+    commands = re.findall(r'^    basicsr (.+)$', PAGE, flags=re.MULTILINE)
+    assert len(commands) == 8
+    for command in commands:
+        assert main(shlex.split(command)) == 0, command
+    pieces = re.findall(r'^```python\n(.+?)^```$', PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert len(pieces) == 3
+    for piece in pieces:
+        exec(compile(piece, 'docs/weights.md', 'exec'), {})
