@@ -20,7 +20,7 @@ def make_room(folder: Path) -> None:
     try:
         foreign = _foreign(folder)
         if foreign:
-            raise UserError(f'{folder} is to become a page, but holds {foreign}: name another folder, or move that away')
+            raise UserError(f'{folder} is to become a page, but holds {foreign}: name another folder, or move it away')
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
         for path in (folder / PICTURES).iterdir():
             path.unlink()

@@ -15,9 +15,16 @@ function buildMaps() {
   choices($('maps'), [[null, 'Off'], ...maps.map((name) => [name, name])], current, (name) => { state.map = name; draw(); });
 }
 
-function zoomTo(zoom) {
+function zoomTo(zoom) { // what is in the middle stays there
+  const scroller = $('scroller');
+  const middle = [
+    (scroller.scrollLeft + scroller.clientWidth / 2) / scroller.scrollWidth,
+    (scroller.scrollTop + scroller.clientHeight / 2) / scroller.scrollHeight,
+  ];
   state.zoom = zoom;
   resize();
+  scroller.scrollLeft = middle[0] * scroller.scrollWidth - scroller.clientWidth / 2;
+  scroller.scrollTop = middle[1] * scroller.scrollHeight - scroller.clientHeight / 2;
 }
 
 function following(group) {
@@ -72,6 +79,7 @@ function start() {
   $('next').onclick = () => turn(1);
   $('grip').onpointerdown = $('scroller').onpointerdown = drag;
   $('scroller').onscroll = divide;
+  $('grip').addEventListener('wheel', (event) => $('scroller').scrollBy(event.deltaX, event.deltaY), { passive: true });
   document.addEventListener('keydown', onKey);
   new ResizeObserver(() => state.current && resize()).observe($('scroller'));
   new ResizeObserver(() => { // where the columns find no room, each picture is a card

@@ -67,7 +67,7 @@ function divide() {
   const scroller = $('scroller');
   const at = (state.split / 100) * scroller.clientWidth;
   $('frame').style.setProperty('--at', `${at}px`);
-  $('canvas').style.setProperty('--cut', `${scroller.scrollLeft + at}px`);
+  $('canvas').style.setProperty('--cut', `${scroller.scrollLeft + at - $('canvas').offsetLeft}px`);
   $('split').value = state.split;
   $('split').setAttribute('aria-valuetext', `${Math.round(state.split)} %`);
 }
