@@ -2,7 +2,8 @@
 
 BasicSR's own validation logs the means alone, and one process does it all. This one takes its place in
 SRModel and everything that derives from it: the same means in the same log lines, the same picture
-files, and under ``basicsr test`` also a table of the pictures (CSV) and a summary (JSON) beside the log.
+files, and under ``basicsr test`` also a table of the pictures (CSV) and a summary (JSON) beside the log, and a page
+to look at them (``val.page``).
 """
 
 import math
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from os import path as osp
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from ..metrics import EvaluationTable, last_outcome
 from ..metrics.aligned import ALIGNED
 from ..modeling.padding import pad_to_multiple
 from .errors import StoppedError, UserError
+from .result_page import ResultPage
 from .stop_signals import STOP
 
 
@@ -40,14 +42,16 @@ def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> 
     metrics = val_options.get('metrics') or {}
     if not len(dataloader.dataset):
         raise UserError(f'dataset {dataset_name!r} has no pictures')
+    page = ResultPage.of(self.opt, dataset_name)
     rows = []
     for sample in tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False)):
         if STOP.name is not None:
             break
-        rows.append(_measure(self, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img))
+        rows.append(_measure(self, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img, page=page))
     rows, stopped = _gathered(self.opt, rows)
     if stopped:
         raise StoppedError(f'stopped while validating on {dataset_name!r}')
+    entries = [row.pop('entry') for row in rows]
     table = EvaluationTable(dataset=dataset_name)
     for row in rows:
         table.add(**row)
@@ -60,10 +64,21 @@ def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> 
     if not self.opt['is_train'] and self.opt['rank'] == 0:
         base = Path(self.opt['path']['log']) / dataset_name
         table.write(base.with_name(f'{base.name}.csv'), base.with_name(f'{base.name}.json'))
+        if page:
+            page.finish(entries)
 
 
-def _measure(self: Any, sample: Mapping, dataset_name: str, current_iter, *, metrics: Mapping, save_img: bool) -> dict:
-    """One picture: the arguments of EvaluationTable.add."""
+def _measure(
+    self: Any,
+    sample: Mapping,
+    dataset_name: str,
+    current_iter,
+    *,
+    metrics: Mapping,
+    save_img: bool,
+    page: Optional[ResultPage],
+) -> dict:
+    """One picture: the arguments of EvaluationTable.add, and its entry of the page."""
     from basicsr.metrics import calculate_metric
     from basicsr.utils import imwrite, tensor2img
 
@@ -79,6 +94,7 @@ def _measure(self: Any, sample: Mapping, dataset_name: str, current_iter, *, met
     pictures = {'img': tensor2img([torch.nan_to_num(visuals['result'])])}
     if 'gt' in visuals:
         pictures['img2'] = tensor2img([visuals['gt']])
+    maps = page.maps_of(self) if page else {}
     del self.lq, self.output  # before the metrics: they need no GPU memory
     if hasattr(self, 'gt'):
         del self.gt
@@ -96,7 +112,11 @@ def _measure(self: Any, sample: Mapping, dataset_name: str, current_iter, *, met
             note = last_outcome()
     if not finite:  # clipped to a picture it would get a figure like any other
         values, note = dict.fromkeys(values, math.nan), 'the network gave values that are not finite'
-    return {'image': name, 'metrics': values, 'seconds': seconds, 'note': note}
+    row = {'image': name, 'metrics': values, 'seconds': seconds, 'note': note, 'entry': None}
+    if page:
+        before = tensor2img([visuals['lq']])
+        row['entry'] = page.add(row, before=before, after=pictures['img'], truth=pictures.get('img2'), maps=maps)
+    return row
 
 
 def _test_padded(self: Any) -> None:

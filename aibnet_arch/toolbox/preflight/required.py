@@ -28,7 +28,7 @@ def required_keys(cls: type, *, training: bool) -> tuple[str, ...]:
     """
     finder = _Finder()
     for method in _METHODS:
-        for function in _called(cls, method):
+        for function in called(cls, method):
             try:
                 tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
             except (OSError, TypeError, SyntaxError):
@@ -40,8 +40,8 @@ def required_keys(cls: type, *, training: bool) -> tuple[str, ...]:
     return tuple(key for key in keys if key not in finder.optional)
 
 
-def _called(cls: type, method: str) -> Iterator[Callable]:
-    """The class's method, and those of its bases that it calls."""
+def called(cls: type, method: str) -> Iterator[Callable]:
+    """A method of a class, and those of its bases that it calls."""
     for base in cls.__mro__:
         function = base.__dict__.get(method)
         if inspect.isfunction(function):

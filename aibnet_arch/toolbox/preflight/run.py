@@ -12,6 +12,7 @@ from ..errors import OptionError
 from ..option_file import did_you_mean
 from .data import check_dataset
 from .keys import check_keys
+from .page import check_page
 from .registered import check_registered, is_trusted, registered
 from .required import required_keys
 from .training import batch_of_run, check_devices, check_training
@@ -70,6 +71,7 @@ def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
     # What hangs on a part that is wrong in itself would only stumble over it.
     wrong = {place for place in (*sound, *(f'datasets.{phase}' for phase in known)) if _below(problems, place)}
     problems += check_keys(sound, model, known)
+    problems += check_page(sound, model, is_train=is_train)
     train_is_whole = is_train and 'train' not in wrong and bool(sound.get('train'))
     if train_is_whole:
         problems += check_training(sound, model)
