@@ -15,13 +15,15 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['aibnet_arch*', 'datasets_prep*']),
+    package_data={'datasets_prep': ['*.csv']},
     python_requires='>=3.9',
     # BasicSR itself is not listed: users bring a checkout of it, and PyPI's release needs torch to build.
     install_requires=['einops', 'lmdb', 'numpy', 'opencv-python', 'pyyaml', 'torch>=2.1', 'tqdm'],
     extras_require={
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],
-        'test': ['pytest', 'ruff', 'scikit-image>=0.22', 'scipy', 'spandrel', 'spandrel-extra-arches'],
+        'study': ['matplotlib'],
+        'test': ['matplotlib', 'pytest', 'ruff', 'scikit-image>=0.22', 'scipy', 'spandrel', 'spandrel-extra-arches'],
     },
     entry_points={
         'console_scripts': ['basicsr = aibnet_arch.toolbox.command:main'],
