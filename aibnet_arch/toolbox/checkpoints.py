@@ -59,7 +59,7 @@ class CheckpointFolder:
                     f'{name} is not written: {len(broken)} entries of {key} are not finite, e.g. {broken[0]}. '
                     'The newest checkpoint before it is whole.'
                 )
-        self._checksums[name] = _write(self.models / name, lambda file: torch.save(content, file))
+        self._checksums[name] = write_whole(self.models / name, lambda file: torch.save(content, file))
 
     def save_state(self, iteration: int, state: Mapping[str, Any], *, best_metrics: Optional[Mapping] = None) -> None:
         """Write the training state, and with it the record that makes the checkpoint of the iteration complete.
@@ -70,7 +70,7 @@ class CheckpointFolder:
             best_metrics: best values of the validations before this iteration's own.
         """
         name = f'{iteration}.state'
-        self._checksums[name] = _write(self.states / name, lambda file: torch.save(state, file))
+        self._checksums[name] = write_whole(self.states / name, lambda file: torch.save(state, file))
         ending = f'_{iteration}.pth'
         files = {key: value for key, value in self._checksums.items() if key == name or key.endswith(ending)}
         self._write_record({'iteration': iteration, 'sha256': files, 'best_metrics': best_metrics, 'validated': False})
@@ -86,7 +86,7 @@ class CheckpointFolder:
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, indent=1).encode()
-        _write(self._record_path(record['iteration']), lambda file: file.write(text))
+        write_whole(self._record_path(record['iteration']), lambda file: file.write(text))
 
     def _record_path(self, iteration: int) -> Path:
         return self.states / f'{iteration}.json'
@@ -186,8 +186,15 @@ def best_iterations(best_metrics: Optional[Mapping[str, Mapping[str, Mapping[str
     return {entry['iter'] for metrics in datasets for entry in metrics.values()}
 
 
-def _write(path: Path, write: Callable[[BinaryIO], object]) -> str:
-    """Write a file so that it is there whole or not at all; return its SHA-256.
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> str:
+    """Write a file so that it is there whole or not at all.
+
+    Args:
+        path: of the file.
+        write: is given the open file.
+
+    Returns:
+        Its SHA-256.
 
     Raises:
         RunError: it cannot be written; what stood in its place is untouched.

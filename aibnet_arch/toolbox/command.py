@@ -15,6 +15,7 @@ commands:
   test    test trained weights
   check   check an option file and its data, and do nothing else
   profile time, memory and multiply-accumulates of a network, part by part
+  study   several option files with several seeds: a table and plots
 
 `basicsr COMMAND --help` lists the flags. Experiments and results go below the current directory,
 unless the options set path.experiments_root or path.results_root."""
@@ -115,4 +116,11 @@ def _profile(arguments: list[str]) -> int:
     return run_profile(arguments)
 
 
-COMMANDS = {'train': _train, 'test': _test, 'check': _check, 'profile': _profile}
+def _study(arguments: list[str]) -> int:
+    prepare()
+    from ..study.command import run_study
+
+    return run_study(arguments)
+
+
+COMMANDS = {'train': _train, 'test': _test, 'check': _check, 'profile': _profile, 'study': _study}
