@@ -10,15 +10,15 @@ from pathlib import Path
 
 import torch
 
-from ..toolbox.arguments import run_check
+from ..toolbox.arguments import check_options
 from ..toolbox.errors import OptionError, RunError, UserError
 from .costs import cost_of
 from .locks import locked
-from .plan import Run, read_plan
+from .plan import Plan, Run, read_plan
 from .plots import require_matplotlib
 from .report import write_report
 from .results import read_result
-from .running import Places, Runner, write_options
+from .running import Places, Runner
 
 
 def run_study(argv: list[str]) -> int:
@@ -50,7 +50,7 @@ def run_study(argv: list[str]) -> int:
     _refuse_changed(runs)
     waiting = [run for run in runs if read_result(run.folder) is None]
     _say(f'{len(runs)} runs: {len(runs) - len(waiting)} finished, {len(waiting)} to do')
-    _check(runs)
+    _check(plan, runs)
     costs = {entry.name: cost_of(entry.options) for entry in plan.entries}
     out.mkdir(parents=True, exist_ok=True)
     with locked(out / 'lock'):
@@ -102,19 +102,19 @@ def _refuse_changed(runs: Sequence[Run]) -> None:
         raise OptionError([*problems, 'Choose another -o, or delete these folders and those of their experiments.'])
 
 
-def _check(runs: Sequence[Run]) -> None:
+def _check(plan: Plan, runs: Sequence[Run]) -> None:
     """What `basicsr check` says to each entry's options, before anything starts.
 
     Weights that are still to be trained are stood for by random ones of the same network.
     """
     from basicsr.archs import build_network
 
-    checked = set()
+    files = {entry.name: entry.file for entry in plan.entries}
+    first: dict[str, Run] = {}
+    for run in runs:  # those whose weights others take come before them
+        first.setdefault(run.entry, run)
     with tempfile.TemporaryDirectory() as folder:
-        for run in runs:
-            if run.entry in checked:
-                continue
-            checked.add(run.entry)
+        for run in first.values():
             options = deepcopy(run.options)
             for key, provider in run.needs.items():
                 if not provider.weights.is_file():
@@ -122,9 +122,7 @@ def _check(runs: Sequence[Run]) -> None:
                     network = build_network(deepcopy(dict(provider.options['network_g'])))
                     torch.save({'params': network.state_dict()}, stand_in)
                     options['path'][key] = str(stand_in)
-            file = Path(folder, f'{run.entry}.yml')
-            write_options(Run(**{**vars(run), 'options': options}), file)
-            run_check(['-opt', str(file)])
+            check_options(options, name=files[run.entry])
 
 
 def _say(line: str) -> None:

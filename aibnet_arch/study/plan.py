@@ -37,12 +37,14 @@ class Entry:
 
     Attributes:
         name: the file's `name`.
+        file: its path.
         options: of training, before seed and place are set.
         seeds: one run each.
         weights: key below `path` to the name of the entry whose trained weights go there.
     """
 
     name: str
+    file: str
     options: dict[str, Any]
     seeds: tuple[int, ...]
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -179,7 +181,7 @@ def _entry(item: Any, seeds: tuple[int, ...], number: int) -> Entry:
     if not isinstance(weights, Mapping):
         raise OptionError([f'{place}: weights: expected keys of `path` and names of runs, found {weights!r}'])
     own = _seeds(item['seeds'], f'{place}: seeds') if 'seeds' in item else seeds
-    return Entry(str(options['name']), options, own, dict(weights))
+    return Entry(str(options['name']), file, options, own, dict(weights))
 
 
 def _problems(entries: Sequence[Entry], base: Optional[str]) -> list[str]:

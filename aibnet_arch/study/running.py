@@ -31,7 +31,7 @@ class Places:
 
     Attributes:
         names: the GPUs, by the system's numbers; as many None as there are processes at a time on a CPU.
-        threads: of each process.
+        threads: of each process: its share of the cores, and no more than OMP_NUM_THREADS if that is set.
     """
 
     names: list[Optional[str]]
@@ -48,7 +48,8 @@ class Places:
             gpus = [*shown.split(',')] if shown else [str(number) for number in range(torch.cuda.device_count())]
         names = gpus[:jobs] or [None] * (jobs or 1)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-        return cls(names, max(1, cores // len(names)))
+        limit = os.environ.get('OMP_NUM_THREADS', '')
+        return cls(names, max(1, min(cores // len(names), int(limit) if limit.isdigit() else cores)))
 
 
 class Runner:
