@@ -107,10 +107,11 @@ def test_half_of_the_pairs_of_a_picture_are_sharp_outside_of_a_part(debs):
     changed = []
     for pair in blurred_pairs(pictures[1], content):
         difference = np.abs(pair.lq.astype(int) - pair.gt).max(axis=2)
-        changed.append((difference > 8).mean())
+        changed.append((difference > 40).mean())
     steady, moving = sorted(changed)[:2], sorted(changed)[2:]
     assert min(steady) > 0.02
-    assert max(steady) < 0.5 < 0.7 < min(moving)
+    assert max(steady) < 0.4
+    assert min(moving) > 0.6, changed
 
 
 def test_directions_are_spread():

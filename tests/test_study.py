@@ -25,7 +25,7 @@ from aibnet_arch.toolbox.history import History
 from .training import make_dataset, options, weights
 
 REPOSITORY = Path(__file__).parent.parent
-ITERATIONS = 120
+ITERATIONS = 100
 PLUGIN = '''
 from basicsr.utils.registry import ARCH_REGISTRY
 from spandrel.architectures.NAFNet.__arch.NAFNet_arch import NAFNet
@@ -117,13 +117,13 @@ def test_a_killed_study_repeats_no_finished_run_and_goes_on_with_the_other(kille
     # The orphan had noticed, saved and stopped.
     assert 'stopped by SIGTERM' in (killed['second'] / 'output.txt').read_text()
     history = History(killed['out'] / 'experiments/pretrained-s1').rows()
-    assert [row['iteration'] for row in history] == [40, 80, 120]
+    assert [row['iteration'] for row in history] == [40, 80, 100]
     assert list(read_result(killed['second']).history) == history
 
 
 def test_it_ends_with_tables_and_plots(killed):
     out = killed['out']
-    assert '| pretrained | 1 | 120 |' in (out / 'table.md').read_text()
+    assert '| pretrained | 1 | 100 |' in (out / 'table.md').read_text()
     assert len((out / 'table.csv').read_text().splitlines()) == 3
     assert (out / 'equal_time.csv').is_file()
     assert {path.name for path in (out / 'plots').iterdir()} == {

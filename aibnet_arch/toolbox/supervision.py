@@ -48,6 +48,7 @@ class Supervisor:
         self._batch: list[str] = []
         self._validations_left = len(val_loaders)
         self._owes_validation = False
+        self._validated: set[tuple[int, str]] = set()
         for name in _CALLS:
             setattr(model, name, getattr(self, name))
 
@@ -129,7 +130,13 @@ class Supervisor:
             self._saved = current_iter
 
     def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool) -> None:
-        """Also leaves the random states as they were, keeps the figures, and stops between pictures at a signal."""
+        """Also leaves the random states as they were, keeps the figures, and stops between pictures at a signal.
+
+        The loop validates once more when it is over: what was validated at this iteration is not done again.
+        """
+        dataset = dataloader.dataset.opt['name']
+        if (current_iter, dataset) in self._validated:
+            return
         states = random_states()
         try:
             with self._clock.paused():
@@ -138,12 +145,12 @@ class Supervisor:
             set_random_states(states)
             self._stop()
         set_random_states(states)
+        self._validated.add((current_iter, dataset))
         metrics = getattr(self.model, 'metric_results', None)
         if metrics and self.model.opt['rank'] == 0:
             History(Path(self.model.opt['path']['experiments_root'])).note(
-                iteration=current_iter, dataset=dataloader.dataset.opt['name'],
-                seconds=self._clock.seconds, metrics=metrics,
-            )  # fmt: skip
+                iteration=current_iter, dataset=dataset, seconds=self._clock.seconds, metrics=metrics
+            )
         self._validations_left -= 1
         if not self._validations_left:
             self._validations_left = len(self._val_loaders)
