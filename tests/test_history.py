@@ -7,7 +7,7 @@ import pytest
 from aibnet_arch.toolbox.errors import UserError
 from aibnet_arch.toolbox.history import History, TrainingClock
 
-from .training import make_dataset, options, run
+from .training import log_of, make_dataset, options, run
 
 
 def test_the_clock_counts_only_between_start_and_pauses():
@@ -62,3 +62,10 @@ def test_a_resumed_run_has_each_validation_once_and_counts_on(tmp_path, monkeypa
     assert len(second) == 3
     assert second[0] == first[0]
     assert second[0]['seconds'] < second[1]['seconds'] < second[2]['seconds']
+
+
+def test_the_last_iteration_is_validated_once(tmp_path, monkeypatch):
+    """The loop asks a second time when it is over."""
+    make_dataset(tmp_path)
+    assert run(options(stage_iter=[1, 2], total_iter=3), root=tmp_path, monkeypatch=monkeypatch) == 0
+    assert log_of(tmp_path).count('Validation val') == 1
