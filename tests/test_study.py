@@ -279,3 +279,18 @@ def test_a_run_that_an_earlier_start_still_has_is_waited_for(fake_children, tmp_
     process.wait()
     assert 'an earlier start still has it' in told[0]
     assert fake_children.read_text().splitlines()[:2] == ['released', 'start held']
+
+
+def test_places_are_gpus_or_shares_of_the_cores(monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(8)), raising=False)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
+    assert Places.here(jobs=None, use_gpus=True) == Places(['0', '1', '2', '3'], 2)
+    assert Places.here(jobs=2, use_gpus=True) == Places(['0', '1'], 4)
+    assert Places.here(jobs=3, use_gpus=False) == Places([None] * 3, 2)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '5,7')
+    assert Places.here(jobs=None, use_gpus=True) == Places(['5', '7'], 4)
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    assert Places.here(jobs=None, use_gpus=False) == Places([None], 1)
