@@ -15,7 +15,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['aibnet_arch*', 'datasets_prep*']),
-    package_data={'aibnet_arch.page': ['template/*']},
+    package_data={'aibnet_arch.page': ['template/*'], 'datasets_prep': ['*.csv']},
     python_requires='>=3.9',
     # BasicSR itself is not listed: users bring a checkout of it, and PyPI's release needs torch to build.
     install_requires=['einops', 'lmdb', 'numpy', 'opencv-python', 'pyyaml', 'safetensors', 'torch>=2.1', 'tqdm'],

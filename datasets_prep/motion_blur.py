@@ -24,12 +24,15 @@ class Motion:
         camera_turn: how far the camera turns about its axis, in degrees.
         part: length of the own path of the moving part, in pixels.
         frames: frames that are averaged, an odd number.
+        direction_spread: deviation of a path's direction from the horizontal in radians. Cameras are mostly panned
+            sideways, as people and cars move; with pi or more every direction is as likely as the others.
     """
 
     camera: float
     camera_turn: float
     part: float
     frames: int = 25
+    direction_spread: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ class Exposure:
     def draw(cls, height: int, width: int, *, motion: Motion, rng: np.random.Generator) -> Exposure:
         """Draw the paths and the moving part of an exposure of H x W pixels."""
         part = _soft_ellipse(height, width, rng)
-        camera = _path(motion.camera, motion.frames, rng)
+        camera = _path(motion.camera, motion, rng)
         turns = np.linspace(-0.5, 0.5, motion.frames) * motion.camera_turn * rng.choice([-1.0, 1.0])
-        return cls(camera=camera, turns=turns, own=_path(motion.part, motion.frames, rng), part=part)
+        return cls(camera=camera, turns=turns, own=_path(motion.part, motion, rng), part=part)
 
     def blur(self, sharp: np.ndarray) -> np.ndarray:
         """The mean of the frames: (H, W, 3) uint8 -> (H, W, 3) uint8."""
@@ -103,13 +106,10 @@ def blur(sharp: np.ndarray, *, motion: Motion, rng: np.random.Generator) -> np.n
     return Exposure.draw(*sharp.shape[:2], motion=motion, rng=rng).blur(sharp)
 
 
-def _path(length: float, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A smooth, slightly bent path of about that length through the origin at mid-exposure: (frames, 2) pixels.
-
-    Mostly sideways, as cameras are panned and as people and cars move.
-    """
-    time = np.linspace(-0.5, 0.5, frames)[:, None]
-    angle = rng.normal(0, 0.3)
+def _path(length: float, motion: Motion, rng: np.random.Generator) -> np.ndarray:
+    """A smooth, slightly bent path of about that length through the origin at mid-exposure: (frames, 2) pixels."""
+    time = np.linspace(-0.5, 0.5, motion.frames)[:, None]
+    angle = rng.normal(0, motion.direction_spread)
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
     bend = rng.uniform(-0.6, 0.6)

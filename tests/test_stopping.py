@@ -39,6 +39,7 @@ def stopped_options(workers=0):
     opt = options(ema_decay=0.5)
     opt['datasets']['train']['num_worker_per_gpu'] = workers
     opt['logger']['save_checkpoint_freq'] = 4
+    opt['val']['val_freq'] = 2  # so that the last validation, of iteration 9, comes after the training
     return opt
 
 
@@ -74,10 +75,10 @@ def values_of(log):
     [
         ('SIGTERM', 'optimize_parameters', 2, 2),  # in training, in the middle of an epoch
         ('SIGINT', 'optimize_parameters', 5, 5),  # in the last iteration of stage 1
-        ('SIGTERM', 'test', 3, 6),  # in the second validation, of two pictures each
+        ('SIGTERM', 'test', 5, 6),  # in the third validation, of two pictures each
         ('SIGINT', 'save_network', 1, 4),  # while saving
         ('SIGTERM', 'save_training_state', 2, 8),
-        ('SIGTERM', 'test', 7, 9),  # in the last validation, after training
+        ('SIGTERM', 'test', 9, 9),  # in the last validation, after training
     ],
 )
 def test_a_signal_ends_the_iteration_saves_and_loses_nothing(

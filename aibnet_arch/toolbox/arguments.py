@@ -120,13 +120,27 @@ def run_check(argv: list[str]) -> int:
     arguments = check_arguments(argv)
     opt = load_option_file(arguments.opt)
     apply_overrides(opt, arguments.force_yml or ())
+    check_options(opt, name=arguments.opt, decode=arguments.decode)
+    print(f'{arguments.opt}: no problem found')
+    return 0
+
+
+def check_options(opt: dict, *, name: str, decode: str = 'sample') -> None:
+    """Look for all problems of options and their data.
+
+    Args:
+        opt: as read from a file; of training if they have a training set.
+        name: stands before the problems.
+        decode: which pictures to decode: 'none', 'sample' or 'all'.
+
+    Raises:
+        UserError: the problems.
+    """
     register_wanted(opt)
     datasets = opt.get('datasets')
     is_train = isinstance(datasets, dict) and 'train' in datasets
     opt['auto_resume'], opt['is_train'] = False, is_train
     try:
-        preflight(opt, is_train=is_train, decode=arguments.decode)
+        preflight(opt, is_train=is_train, decode=decode)
     except UserError as error:
-        raise UserError(f'{arguments.opt}:\n{error}') from error
-    print(f'{arguments.opt}: no problem found')
-    return 0
+        raise UserError(f'{name}:\n{error}') from error

@@ -47,6 +47,8 @@ COMMANDS = {
     'info': Command('what a file of weights is: network, stage, training options, checksum', 'weights.info:run_info'),
     'convert': Command('weights from .pth to .safetensors and back', 'weights.convert:run_convert'),
     'export': Command('a network as ONNX, checked', 'weights.export:run_export'),
+    'study': Command('several option files with several seeds: a table and plots', 'study.command:run_study',
+                     with_basicsr=True),
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def measure(
     """
     parts = parts_of(network)
     found = {name: _described(name, module) for name, module in (*parts.items(), ('total', network))}
-    for name, (conv_macs, macs) in _counts(network, list(parts), size).items():
+    for name, (conv_macs, macs) in count_macs(network, list(parts), size).items():
         found[name].conv_macs, found[name].macs = conv_macs, macs
     seconds, peaks = _timed(run, parts, device=device, repeats=repeats)
     for name, part in found.items():
@@ -86,7 +86,9 @@ def _described(name: str, module: nn.Module) -> Part:
 
 
 @torch.no_grad()
-def _counts(network: nn.Module, parts: Sequence[str], size: Sequence[int]) -> dict[str, tuple[int, int]]:
+def count_macs(
+    network: nn.Module, parts: Sequence[str], size: Sequence[int]
+) -> dict[str, tuple[int, int]]:
     """MACs in convolutions and in everything, for each part and 'total'.
 
     Counted for one picture on the meta device: without memory, and with every map whole.

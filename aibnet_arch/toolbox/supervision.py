@@ -5,6 +5,7 @@ written, refuses steps that are not finite, keeps validation from changing what 
 restores what BasicSR's resume leaves out.
 """
 
+from pathlib import Path
 from typing import Any, Optional
 
 import torch
@@ -12,6 +13,7 @@ from basicsr.utils import get_root_logger
 
 from .checkpoints import CheckpointFolder
 from .errors import RunError, StoppedError
+from .history import History, TrainingClock
 from .patch_schedule import PatchSchedule
 from .random_states import random_states, set_random_states
 from .step_guard import NonFiniteError, StepGuard
@@ -44,6 +46,7 @@ class Supervisor:
         train = model.opt['train']
         self._most_skipped = train.get('max_skipped_steps') or MOST_SKIPPED
         self._patches = PatchSchedule.from_options(model.opt)
+        self._clock = TrainingClock()
         self._guard = StepGuard(model, max_norm=train.get('grad_clip'))
         self._iteration = 0  # the last one that is complete
         self._saved: Optional[int] = None
@@ -51,6 +54,7 @@ class Supervisor:
         self._batch: list[str] = []
         self._validations_left = len(val_loaders)
         self._owes_validation = self._validating = False
+        self._validated: set[tuple[int, str]] = set()
         for name in _CALLS:
             setattr(model, name, getattr(self, name))
 
@@ -67,12 +71,13 @@ class Supervisor:
     # The loop's calls, in its order
 
     def resume_training(self, resume_state: dict) -> None:
-        """Also: random states, count of skipped steps, best metrics, and the epoch that the iteration is in."""
+        """Also: random states, seconds, count of skipped steps, best metrics, and the epoch of the iteration."""
         iteration = self._iteration = self._saved = resume_state['iter']
         resume_state['epoch'] = iteration // self._batches_per_epoch
         self._call('resume_training', resume_state)
         extra = resume_state.get('extra', {})
         self._skipped, self._skipped_in_row = extra.get('skipped', (0, 0))
+        self._clock.go_on_from(extra.get('seconds', 0.0))
         if extra.get('scaler'):
             self.model.scaler.load_state_dict(extra['scaler'])
         record = CheckpointFolder.of(self.model.opt).record(iteration)
@@ -97,6 +102,7 @@ class Supervisor:
                 self.validation(loader, self._iteration, self._tb_logger, self.model.opt['val']['save_img'])
         if self._any_process(STOP.name is not None):
             self._stop()
+        self._clock.start()
         self._call('update_learning_rate', current_iter, warmup_iter=warmup_iter)
         self._guard.watch()
 
@@ -129,22 +135,36 @@ class Supervisor:
         """Also remembers that it is done. `provenance` of the model is what its files say of their origin."""
         iteration = self._iteration if current_iter == -1 else current_iter
         self.model.provenance = {'iter': iteration, 'options': self._options}
-        self._call('save', epoch, current_iter)
+        with self._clock.paused():
+            self._call('save', epoch, current_iter)
         if current_iter != -1:
             self._saved = current_iter
 
     def validation(self, dataloader, current_iter: int, tb_logger, save_img: bool) -> None:
-        """Also leaves the random states as they were, and stops between two pictures if a signal came."""
+        """Also leaves the random states as they were, keeps the figures, and stops between pictures at a signal.
+
+        The loop validates once more when it is over: what was validated at this iteration is not done again.
+        """
+        dataset = dataloader.dataset.opt['name']
+        if (current_iter, dataset) in self._validated:
+            return
         states = random_states()
         self._validating = True
         try:
-            self._call('validation', dataloader, current_iter, tb_logger, save_img)
+            with self._clock.paused():
+                self._call('validation', dataloader, current_iter, tb_logger, save_img)
         except StoppedError:
             set_random_states(states)
             self._stop()
         finally:
             self._validating = False
         set_random_states(states)
+        self._validated.add((current_iter, dataset))
+        metrics = getattr(self.model, 'metric_results', None)
+        if metrics and self.model.opt['rank'] == 0:
+            History(Path(self.model.opt['path']['experiments_root'])).note(
+                iteration=current_iter, dataset=dataset, seconds=self._clock.seconds, metrics=metrics
+            )
         self._validations_left -= 1
         if not self._validations_left:
             self._validations_left = len(self._val_loaders)
@@ -164,6 +184,7 @@ class Supervisor:
             'random_states': states,
             'manual_seed': self.model.opt['manual_seed'],
             'stage': getattr(self.model, 'stage', None),
+            'seconds': self._clock.seconds,
             'skipped': (self._skipped, self._skipped_in_row),
             'scaler': self.model.scaler.state_dict() if hasattr(self.model, 'scaler') else {},
         }

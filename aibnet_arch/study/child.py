@@ -1,0 +1,67 @@
+"""One run of a study, in a process of its own: `basicsr train`, and its result.
+
+    python -m aibnet_arch.study.child FOLDER
+
+FOLDER has `options.yml` and `run.json`; `result.json` comes to it when the training has finished.
+"""
+
+import json
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ..toolbox.errors import RunError
+from ..toolbox.history import History
+from .locks import locked
+from .results import Result
+
+LOCK = 'lock'
+WATCH_SECONDS = 0.5
+
+
+def main(folder: Path, *, parent: int) -> int:
+    """Train to the end, going on from the newest checkpoint, and write the result; the exit code of training."""
+    from ..toolbox.command import main as basicsr
+
+    with locked(folder / LOCK):
+        threading.Thread(target=_stop_without, args=(parent,), daemon=True).start()
+        code = basicsr(['train', '-opt', str(folder / 'options.yml'), '--auto_resume'])
+        if code == 0:
+            _result(folder).write(folder)
+    return code
+
+
+def _stop_without(parent: int) -> None:
+    """Ask this process to save and stop when the study that started it has ended."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _result(folder: Path) -> Result:
+    import torch
+
+    run = json.loads((folder / 'run.json').read_text())
+    history = History(Path(run['experiment'])).rows()
+    if not history or history[-1]['iteration'] != run['iterations']:
+        raise RunError(f'{run["experiment"]}: the training ended without a validation of its last iteration')
+    device = platform.processor() or platform.machine()
+    if torch.cuda.is_available() and run['num_gpu'] != 0:
+        device = torch.cuda.get_device_name()
+    return Result(
+        entry=run['entry'],
+        seed=run['seed'],
+        digest=run['digest'],
+        iterations=run['iterations'],
+        seconds=history[-1]['seconds'],
+        device=f'{device}, {torch.get_num_threads()} threads',
+        history=history,
+    )
+
+
+if __name__ == '__main__':
+    sys.exit(main(Path(sys.argv[1]), parent=int(sys.argv[2])))

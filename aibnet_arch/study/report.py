@@ -1,0 +1,35 @@
+"""Tables and plots of what has finished, in the study's folder."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .costs import Cost
+from .plan import Run
+from .plots import write_plots
+from .results import Result, read_result
+from .table import equal_time_rows, final_rows, markdown, write_csv
+
+
+def finished_results(runs: Sequence[Run]) -> dict[str, list[Result]]:
+    """Results by entry, in the order of the runs; entries without one are left out."""
+    results: dict[str, list[Result]] = {}
+    for run in runs:
+        result = read_result(run.folder)
+        if result is not None:
+            results.setdefault(run.entry, []).append(result)
+    return results
+
+
+def write_report(out: Path, runs: Sequence[Run], *, base: str, costs: Mapping[str, Cost]) -> str:
+    """Write `table.md`, `table.csv`, `equal_time.csv` and `plots/`; the Markdown comes back."""
+    results = finished_results(runs)
+    if not results:
+        return 'no run has finished yet\n'
+    text = markdown(results, base, costs)
+    (out / 'table.md').write_text(text, encoding='utf-8')
+    write_csv(out / 'table.csv', final_rows(results, base, costs))
+    write_csv(out / 'equal_time.csv', equal_time_rows(results, base))
+    plots = out / 'plots'
+    plots.mkdir(exist_ok=True)
+    write_plots(plots, results)
+    return text

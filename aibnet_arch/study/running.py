@@ -1,0 +1,177 @@
+"""Run the trainings of a study, each in a process of its own, some at a time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import yaml
+
+from ..toolbox.errors import StoppedError
+from ..toolbox.stop_signals import STOP
+from ..weights.whole_file import write_whole
+from .child import LOCK
+from .locks import is_locked
+from .plan import Run
+from .results import read_result
+
+POLL_SECONDS = 0.2
+TAIL = 12  # lines of a failed run's output that are shown
+
+
+@dataclass
+class Places:
+    """Where runs may go.
+
+    Attributes:
+        names: the GPUs, by the system's numbers; as many None as there are processes at a time on a CPU.
+        threads: of each process: its share of the cores, and no more than OMP_NUM_THREADS if that is set.
+    """
+
+    names: list[Optional[str]]
+    threads: int
+
+    @classmethod
+    def here(cls, *, jobs: Optional[int], use_gpus: bool) -> 'Places':
+        """One place on each GPU; without one, `jobs` places (1 by default) that share the cores."""
+        import torch
+
+        gpus: list[Optional[str]] = []
+        if use_gpus and torch.cuda.is_available():
+            shown = os.environ.get('CUDA_VISIBLE_DEVICES')
+            gpus = [*shown.split(',')] if shown else [str(number) for number in range(torch.cuda.device_count())]
+        names = gpus[:jobs] or [None] * (jobs or 1)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+        limit = os.environ.get('OMP_NUM_THREADS', '')
+        return cls(names, max(1, min(cores // len(names), int(limit) if limit.isdigit() else cores)))
+
+
+class Runner:
+    """Starts runs when what they need is finished and there is a place for them.
+
+    Args:
+        runs: those that have not finished, in the order in which they are wanted.
+        places: where.
+        tell: is called with a line about what happens.
+        finished: is called with each run that has finished.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], places: Places, *, tell: Callable[[str], None], finished: Callable[[Run], None]
+    ) -> None:
+        self._waiting = list(runs)
+        self._free = list(places.names)
+        self._threads = places.threads
+        self._tell, self._finished = tell, finished
+        self._active: list[_Active] = []
+        self.failures: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Run everything; failures are collected, what needs a failed run is not run.
+
+        Raises:
+            StoppedError: a signal came; the runs have saved.
+        """
+        STOP.listen()
+        try:
+            while self._waiting or self._active:
+                if STOP.name is not None:
+                    raise StoppedError(f'stopped by {STOP.name}; start it again to go on')
+                self._start_what_can()
+                for active in list(self._active):
+                    if active.has_ended():
+                        self._end(active)
+                time.sleep(POLL_SECONDS)
+        finally:
+            self._stop_all()
+            STOP.close()
+
+    def _start_what_can(self) -> None:
+        for run in list(self._waiting):
+            needs = [need.name for need in run.needs.values()]
+            failed = [name for name in needs if name in self.failures]
+            if failed:
+                self._waiting.remove(run)
+                self.failures[run.name] = f'needs {failed[0]}'
+            elif self._free and all(read_result(need.folder) for need in run.needs.values()):
+                self._waiting.remove(run)
+                place = self._free.pop(0)
+                self._active.append(self._start(run, place))
+
+    def _start(self, run: Run, place: Optional[str]) -> '_Active':
+        if is_locked(run.folder / LOCK):
+            self._tell(f'{run.name}: a process of an earlier start still has it; waiting')
+            return _Active(run, place, None)
+        self._tell(f'{run.name}: started' + (f' on GPU {place}' if place is not None else ''))
+        return _Active(run, place, start_child(run, gpu=place, threads=self._threads))
+
+    def _end(self, active: '_Active') -> None:
+        self._active.remove(active)
+        self._free.append(active.place)
+        run = active.run
+        if read_result(run.folder):
+            self._finished(run)
+        elif active.process is None:
+            self._waiting.insert(0, run)
+        else:
+            output = (run.folder / 'output.txt').read_text(errors='replace').splitlines()[-TAIL:]
+            self.failures[run.name] = f'exit code {active.process.returncode}\n    ' + '\n    '.join(output)
+            self._tell(f'{run.name}: failed, {self.failures[run.name]}')
+
+    def _stop_all(self) -> None:
+        """Ask what runs to save and stop, and wait for it."""
+        processes = [active.process for active in self._active if active.process is not None]
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait()
+
+
+@dataclass
+class _Active:
+    run: Run
+    place: Optional[str]
+    process: Optional[subprocess.Popen]  # None: of an earlier start of the study
+
+    def has_ended(self) -> bool:
+        if self.process is None:
+            return not is_locked(self.run.folder / LOCK)
+        return self.process.poll() is not None
+
+
+def start_child(run: Run, *, gpu: Optional[str], threads: int) -> subprocess.Popen:
+    """Start a run; its output is appended to `output.txt` in its folder."""
+    record = {
+        'entry': run.entry,
+        'seed': run.seed,
+        'digest': run.digest,
+        'iterations': run.options['train']['total_iter'],
+        'num_gpu': run.options['num_gpu'],
+        'experiment': str(Path(run.options['path']['experiments_root']) / run.name),
+    }
+    run.folder.mkdir(parents=True, exist_ok=True)
+    write_options(run, run.folder / 'options.yml')
+    write_whole(run.folder / 'run.json', lambda file: file.write(json.dumps(record, indent=1).encode()))
+    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'CUDA_VISIBLE_DEVICES': '' if gpu is None else gpu}
+    with (run.folder / 'output.txt').open('a') as output:
+        return subprocess.Popen(
+            [sys.executable, '-m', 'aibnet_arch.study.child', str(run.folder), str(os.getpid())],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is the study's, which hands it on
+        )
+
+
+def write_options(run: Run, path: Path) -> None:
+    """Write the options of a run as an option file that `basicsr train` takes."""
+    plain = json.loads(json.dumps(run.options))
+    text = f'# Written by `basicsr study`.\n{yaml.safe_dump(plain, sort_keys=False)}'
+    write_whole(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,171 @@
+"""The small benchmark: photographs that Debian packages ship, with synthetic motion blur.
+
+    python -m datasets_prep.small --output datasets/small
+
+makes ``train/{blur_crops,sharp_crops}.lmdb`` and ``test/{input,target}.lmdb`` below the output, and LICENCES.md, which
+lists author and licence of each picture. Packages that are not in the folder --debs are fetched with apt-get; nothing
+is installed. The pictures are named with their checksums in small_pictures.csv. Each has a megapixel or more, and is
+reduced, which rids it of noise and of what compression did to it. The test pictures are others than the training
+pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from datasets_prep.cli import add_workers_argument, new_parser, run
+from datasets_prep.crops import Crop
+from datasets_prep.debian import get_packages, read_files
+from datasets_prep.errors import raise_if_any
+from datasets_prep.images import decode
+from datasets_prep.lmdb_writer import prepare
+from datasets_prep.motion_blur import Motion, blur
+from datasets_prep.paired_set import PairedSet
+from datasets_prep.pairs import Pair
+from datasets_prep.storage import write_durably
+
+LIST = Path(__file__).with_name('small_pictures.csv')
+BLURS = {'train': 4, 'test': 1}  # of each picture
+LARGEST_SIDE = 720
+CROP, STEP = 128, 116
+SEED = 2025
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One photograph: a row of small_pictures.csv.
+
+    Attributes:
+        set: 'train' or 'test'.
+        name: its key in the LMDB.
+        package, path: the Debian package that ships it, and where.
+        author, licence: as the package's copyright file tells, or a file beside the picture.
+        sha256: of the file.
+    """
+
+    set: str
+    name: str
+    package: str
+    path: str
+    author: str
+    licence: str
+    sha256: str
+
+
+def listed_pictures(path: Path = LIST) -> list[Picture]:
+    """The pictures of the benchmark."""
+    with path.open(encoding='utf-8', newline='') as file:
+        return [Picture(**row) for row in csv.DictReader(file)]
+
+
+def read_pictures(pictures: Sequence[Picture], debs: Path, *, download: bool) -> dict[str, bytes]:
+    """Name of each picture to its file's content, checked.
+
+    Raises:
+        PrepError: a package or a picture is missing, or a picture is not the one that is listed; all are named.
+    """
+    packages = get_packages(sorted({picture.package for picture in pictures}), debs, download=download)
+    found, problems = {}, []
+    for package, file in packages.items():
+        wanted = {picture.path: picture for picture in pictures if picture.package == package}
+        contents = read_files(file, wanted)
+        for path, picture in wanted.items():
+            if path not in contents:
+                problems.append(f'{file.name} has no {path}')
+            elif hashlib.sha256(contents[path]).hexdigest() != picture.sha256:
+                problems.append(f'{path} in {file.name} is not the picture that {LIST.name} lists (SHA-256 differs)')
+            else:
+                found[picture.name] = contents[path]
+    raise_if_any(
+        problems,
+        advice="The packages are those of Debian 12 (bookworm); other releases ship other pictures. Put bookworm's "
+        '.deb files into a folder and name it with --debs.',
+    )
+    return found
+
+
+def reduced(picture: np.ndarray) -> np.ndarray:
+    """The picture with its larger side at most LARGEST_SIDE pixels, so that details are as fine as the blur is long."""
+    scale = LARGEST_SIDE / max(picture.shape[:2])
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+def blurred_pairs(picture: Picture, content: bytes) -> list[Pair]:
+    """The pairs of a picture. Random numbers hang on its name, so that another picture changes nothing here.
+
+    In every second pair the camera is steady: sharp, but for a part that is strongly blurred.
+    """
+    sharp = reduced(decode(content))
+    rng = np.random.default_rng([SEED, *hashlib.sha256(picture.name.encode()).digest()])
+    first = int(rng.integers(2))
+    pairs = []
+    for number in range(BLURS[picture.set]):
+        steady = (first + number) % 2 == 0
+        motion = Motion(
+            camera=rng.uniform(0, 0.7) if steady else rng.uniform(3, 9),
+            camera_turn=rng.uniform(0, 0.1) if steady else rng.uniform(0, 0.6),
+            part=rng.uniform(8, 18),
+            direction_spread=np.pi,
+        )
+        pairs.append(Pair(f'{picture.name}-{number}', blur(sharp, motion=motion, rng=rng), sharp))
+    return pairs
+
+
+def licences(pictures: Sequence[Picture]) -> str:
+    """A table of where each picture is from and what its licence is (Markdown)."""
+    rows = [(p.set, p.name, p.package, p.path, p.author, p.licence) for p in pictures]
+    head = ('set', 'name', 'package', 'file', 'author', 'licence')
+    lines = ('| ' + ' | '.join(row) + ' |' for row in (head, ('---',) * len(head), *rows))
+    return '\n'.join(lines) + '\n'
+
+
+def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None) -> None:
+    """Make both sets below `output`; finished sets are recognised and left alone.
+
+    Raises:
+        PrepError: see :func:`read_pictures`, and datasets_prep.lmdb_writer.
+    """
+    contents = read_pictures(pictures, debs, download=True)
+    pairs: dict[str, list[Pair]] = {name: [] for name in BLURS}
+    for picture in tqdm(pictures, desc='blurring', unit='picture', disable=not sys.stderr.isatty()):
+        pairs[picture.set] += blurred_pairs(picture, contents[picture.name])
+    train, test = output / 'train', output / 'test'
+    source = 'small benchmark'
+    sets = [
+        PairedSet(pairs['train'], train / 'blur_crops.lmdb', train / 'sharp_crops.lmdb', Crop(CROP, STEP), source),
+        PairedSet(pairs['test'], test / 'input.lmdb', test / 'target.lmdb', None, source),
+    ]
+    prepare(sets, workers=workers)
+    write_durably(output / 'LICENCES.md', licences(pictures))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = new_parser('small', description=__doc__)
+    parser.add_argument('--output', type=Path, default=Path('datasets/small'), help='folder (default %(default)s)')
+    parser.add_argument('--debs', type=Path, help='folder of the packages (default OUTPUT/debs)')
+    parser.add_argument('--check', action='store_true', help='check the packages in --debs, list licences, end')
+    add_workers_argument(parser)
+    arguments: argparse.Namespace = parser.parse_args(argv)
+    pictures, debs = listed_pictures(), arguments.debs or arguments.output / 'debs'
+    if arguments.check:
+        read_pictures(pictures, debs, download=False)
+    else:
+        make(arguments.output, debs=debs, pictures=pictures, workers=arguments.workers)
+    print(licences(pictures))
+    counts = {name: sum(picture.set == name for picture in pictures) for name in BLURS}
+    print(f'{counts["train"]} photographs for training, {counts["test"]} for testing, all as listed.')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))

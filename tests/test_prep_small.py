@@ -1,0 +1,189 @@
+"""The small benchmark, from packages that the tests make, and what its list says."""
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets_prep import small
+from datasets_prep.debian import get_packages, read_files
+from datasets_prep.errors import PrepError
+from datasets_prep.motion_blur import Motion, blur
+from datasets_prep.small import Picture, blurred_pairs, licences, listed_pictures, make, read_pictures
+
+from .prep_trees import read_lmdb
+
+APT_GET = """#!/bin/sh
+shift  # "download"
+for name; do
+    [ "$name" = bad ] && { echo "E: Unable to locate package bad"; exit 100; }
+    echo > "${name}_1_all.deb"
+done
+"""
+
+
+def photograph(seed: int, *, height: int = 150, width: int = 160) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 5, width // 5, 3), dtype=np.uint8)
+    return cv2.imencode('.png', cv2.resize(noise, (width, height), interpolation=cv2.INTER_NEAREST))[1].tobytes()
+
+
+def archive(members: dict[str, bytes], mode: str) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode=mode) as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+def write_deb(path: Path, files: dict[str, bytes], *, compression: str = 'xz') -> None:
+    """A Debian package: an `ar` archive of three members."""
+    data = {f'./{name}': content for name, content in files.items()}
+    members = {
+        'debian-binary': b'2.0\n',
+        'control.tar.xz': archive({'./control': b'Package: x\nfiller'}, 'w:xz'),
+        f'data.tar.{compression}': archive(data, f'w:{compression}'),
+    }
+    with path.open('wb') as file:
+        file.write(b'!<arch>\n')
+        for name, content in members.items():
+            file.write(f'{name:<16}{0:<12}{0:<6}{0:<6}{"100644":<8}{len(content):<10}`\n'.encode() + content)
+            file.write(b'\n' * (len(content) % 2))
+
+
+@pytest.fixture
+def debs(tmp_path):
+    """Two packages with four pictures; gives the folder and the list."""
+    folder = tmp_path / 'debs'
+    folder.mkdir()
+    contents = {f'usr/share/p{n}.png': photograph(n) for n in range(4)}
+    write_deb(folder / 'one_1.0-1_all.deb', {k: contents[k] for k in ('usr/share/p0.png', 'usr/share/p1.png')})
+    write_deb(folder / 'two_2%3a1_all.deb', {k: contents[k] for k in ('usr/share/p2.png', 'usr/share/p3.png')},
+              compression='gz')  # fmt: skip
+    pictures = [
+        Picture('test' if n == 3 else 'train', f'p{n}', 'one' if n < 2 else 'two', path, f'author {n}', 'CC0',
+                hashlib.sha256(content).hexdigest())
+        for n, (path, content) in enumerate(contents.items())
+    ]  # fmt: skip
+    return folder, pictures
+
+
+def test_the_list_has_enough_pictures_each_on_one_side_with_a_licence():
+    pictures = listed_pictures()
+    count = {name: sum(picture.set == name for picture in pictures) for name in ('train', 'test')}
+    assert count['train'] >= 40
+    assert count['test'] >= 10
+    assert len(pictures) == count['train'] + count['test']
+    for attribute in ('name', 'path', 'sha256'):
+        assert len({getattr(picture, attribute) for picture in pictures}) == len(pictures)
+    assert all(len(picture.sha256) == 64 and picture.author and picture.licence for picture in pictures)
+
+
+def test_it_makes_all_sets_and_the_licences_and_again_the_same(debs, tmp_path):
+    folder, pictures = debs
+    out = tmp_path / 'small'
+    make(out, debs=folder, pictures=pictures, workers=1)
+    make(tmp_path / 'again', debs=folder, pictures=list(reversed(pictures)), workers=1)
+    counts = {}
+    for name in ('train/blur_crops', 'train/sharp_crops', 'test/input', 'test/target'):
+        entries, again = (read_lmdb(folder / f'{name}.lmdb') for folder in (out, tmp_path / 'again'))
+        assert entries == again
+        counts[name] = len(entries)
+    # 150 x 160 gives four crops of 128.
+    assert counts == {'train/blur_crops': 48, 'train/sharp_crops': 48, 'test/input': 1, 'test/target': 1}
+    text = (out / 'LICENCES.md').read_text()
+    assert text == licences(pictures)
+    assert '| test | p3 | two | usr/share/p3.png | author 3 | CC0 |' in text
+
+
+def test_half_of_the_pairs_of_a_picture_are_sharp_outside_of_a_part(debs):
+    _, pictures = debs
+    content = photograph(1, height=300, width=400)
+    changed = []
+    for pair in blurred_pairs(pictures[1], content):
+        difference = np.abs(pair.lq.astype(int) - pair.gt).max(axis=2)
+        changed.append((difference > 40).mean())
+    steady, moving = sorted(changed)[:2], sorted(changed)[2:]
+    assert min(steady) > 0.02
+    assert max(steady) < 0.4
+    assert min(moving) > 0.6, changed
+
+
+def test_directions_are_spread():
+    """Stripes across the motion blur away, stripes along it stay."""
+    rows = np.repeat(np.where(np.arange(64) % 8 < 4, 255, 0).astype(np.uint8)[:, None], 64, axis=1)
+    lying = np.stack([rows] * 3, axis=-1)
+
+    def contrast(spread: float) -> list[float]:
+        motion = Motion(camera=8, camera_turn=0, part=0, direction_spread=spread)
+        rng = np.random.default_rng(0)
+        return [float(blur(lying, motion=motion, rng=rng)[20:44, 20:44].std()) for _ in range(12)]
+
+    assert min(contrast(0.0)) > 60  # sideways only
+    assert min(contrast(np.pi)) < 30
+    assert max(contrast(np.pi)) > 60
+
+
+def test_missing_and_changed_pictures_are_all_named(debs):
+    folder, pictures = debs
+    write_deb(folder / 'two_2%3a1_all.deb', {'usr/share/p2.png': photograph(99)})
+    with pytest.raises(PrepError) as caught:
+        read_pictures(pictures, folder, download=False)
+    message = str(caught.value)
+    assert '2 problem(s)' in message
+    assert 'p2.png in two_2%3a1_all.deb is not the picture that small_pictures.csv lists' in message
+    assert 'two_2%3a1_all.deb has no usr/share/p3.png' in message
+    assert 'bookworm' in message
+    assert '--debs' in message
+
+
+def test_missing_packages_are_named_with_what_to_do(debs, monkeypatch):
+    folder, pictures = debs
+    (folder / 'one_1.0-1_all.deb').unlink()
+    with pytest.raises(PrepError, match=r'has no one_\*\.deb.*apt-get download one'):
+        read_pictures(pictures, folder, download=False)
+    monkeypatch.setattr('shutil.which', lambda name: None)
+    with pytest.raises(PrepError, match=r'there is no apt-get on this machine.*apt-get download one'):
+        read_pictures(pictures, folder, download=True)
+    (folder / 'two_3_all.deb').touch()
+    with pytest.raises(PrepError, match='several versions of a package'):
+        read_pictures(pictures, folder, download=False)
+
+
+def test_packages_are_fetched_and_a_failed_download_leaves_nothing(tmp_path, monkeypatch):
+    tool = tmp_path / 'bin/apt-get'
+    tool.parent.mkdir()
+    tool.write_text(APT_GET)
+    tool.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tool.parent}:/bin:/usr/bin')
+    folder = tmp_path / 'debs'
+    found = get_packages(['one', 'two'], folder, download=True)
+    assert found == {name: folder / f'{name}_1_all.deb' for name in ('one', 'two')}
+    with pytest.raises(PrepError, match=r'Unable to locate package bad(.|\n)*apt-get download three bad'):
+        get_packages(['one', 'three', 'bad'], folder, download=True)
+    assert sorted(path.name for path in folder.iterdir()) == ['one_1_all.deb', 'two_1_all.deb']
+
+
+@pytest.mark.parametrize('damage', ['empty', 'text', 'truncated', 'no data'])
+def test_a_damaged_package_is_told(damage, debs):
+    folder, _ = debs
+    path = folder / 'one_1.0-1_all.deb'
+    content = {'empty': b'', 'text': b'<html>not found</html>' * 9, 'truncated': path.read_bytes()[:-30000],
+               'no data': path.read_bytes()[:132]}[damage]  # fmt: skip
+    path.write_bytes(content)
+    with pytest.raises(PrepError, match=r'one_1\.0-1_all\.deb cannot be read as a Debian package'):
+        read_files(path, ['usr/share/p1.png'])
+
+
+def test_the_command_checks_without_network_and_writes_nothing(debs, tmp_path, monkeypatch, capsys):
+    folder, pictures = debs
+    monkeypatch.setattr(small, 'listed_pictures', lambda: pictures)
+    monkeypatch.setattr('subprocess.run', None)
+    assert small.main(['--check', '--debs', str(folder), '--output', str(tmp_path / 'small')]) == 0
+    assert '3 photographs for training, 1 for testing' in capsys.readouterr().out
+    assert not (tmp_path / 'small').exists()
