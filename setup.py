@@ -17,7 +17,9 @@ setup(
     packages=find_packages(include=['aibnet_arch*', 'datasets_prep*']),
     python_requires='>=3.9',
     # BasicSR itself is not listed: users bring a checkout of it, and PyPI's release needs torch to build.
-    install_requires=['einops', 'lmdb', 'numpy', 'opencv-python', 'pyyaml', 'torch>=2.1', 'tqdm'],
+    install_requires=[
+        'einops', 'lmdb', 'numpy', 'opencv-python', 'pillow>=11', 'psutil', 'pyyaml', 'torch>=2.1', 'tqdm'
+    ],  # fmt: skip
     extras_require={
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],

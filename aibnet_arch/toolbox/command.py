@@ -15,6 +15,7 @@ commands:
   test    test trained weights
   check   check an option file and its data, and do nothing else
   profile time, memory and multiply-accumulates of a network, part by part
+  deblur  restore pictures, folders and videos with a file of weights
 
 `basicsr COMMAND --help` lists the flags. Experiments and results go below the current directory,
 unless the options set path.experiments_root or path.results_root."""
@@ -115,4 +116,10 @@ def _profile(arguments: list[str]) -> int:
     return run_profile(arguments)
 
 
-COMMANDS = {'train': _train, 'test': _test, 'check': _check, 'profile': _profile}
+def _deblur(arguments: list[str]) -> int:
+    from ..photos.command import run_deblur
+
+    return run_deblur(arguments)
+
+
+COMMANDS = {'train': _train, 'test': _test, 'check': _check, 'profile': _profile, 'deblur': _deblur}

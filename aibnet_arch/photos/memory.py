@@ -1,0 +1,158 @@
+"""How large a piece of a picture the network can take within a memory limit: measured on this very network."""
+
+import gc
+import math
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Optional
+
+import psutil
+import torch
+
+from .errors import PictureError
+
+UNITS = {'': None, 'B': 1, 'K': 1e3, 'KB': 1e3, 'KIB': 2**10, 'M': 1e6, 'MB': 1e6, 'MIB': 2**20,
+         'G': 1e9, 'GB': 1e9, 'GIB': 2**30, 'T': 1e12, 'TB': 1e12, 'TIB': 2**40}  # fmt: skip
+MULTIPLE = 16  # of pixels: sides of tiles
+MARGIN = 1.1  # on what a piece takes beyond the pieces that were measured
+SAMPLING_SECONDS = 0.002
+
+
+class LimitError(PictureError):
+    """The memory limit is too low for the smallest tile; the message says the least that works."""
+
+
+def parse_size(text: str) -> int:
+    """'2GB' (1000s) or '2GiB' (1024s) in bytes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(r'\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*', text)
+    unit = UNITS.get(match.group(2).upper()) if match else None
+    if unit is None or float(match.group(1)) * unit < 1:
+        raise ValueError(f'{text!r} is no amount of memory: expected e.g. 2GB or 1500MiB')
+    return int(float(match.group(1)) * unit)
+
+
+def shown_size(size: float) -> str:
+    """Bytes for people, rounded up, so that it is enough."""
+    return f'{math.ceil(size / 1e7) / 100:.2f} GB'
+
+
+def used_memory(device: torch.device) -> int:
+    """Bytes that this process holds: on a GPU, of its memory."""
+    if device.type == 'cuda':
+        return torch.cuda.memory_reserved(device)
+    return psutil.Process().memory_info().rss
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that this process could still take."""
+    if device.type == 'cuda':
+        return torch.cuda.mem_get_info(device)[0]
+    return min(psutil.virtual_memory().available, _available_in_container())
+
+
+def _available_in_container(group: Path = Path('/sys/fs/cgroup')) -> float:
+    """What a Linux container's limit leaves, without the files that are cached in it."""
+    try:
+        most = int((group / 'memory.max').read_text())
+        statistics = dict(line.split() for line in (group / 'memory.stat').read_text().splitlines())
+        used = int((group / 'memory.current').read_text()) - int(statistics['inactive_file'])
+    except (OSError, ValueError, KeyError):  # no container, no limit ('max'), another system
+        return math.inf
+    return max(most - used, 0)
+
+
+def peak_memory(run: Callable[[], object], device: torch.device) -> int:
+    """The most that :func:`used_memory` was while `run` ran."""
+    gc.collect()
+    if device.type == 'cuda':
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        return torch.cuda.max_memory_reserved(device)
+    finished, peaks = threading.Event(), [used_memory(device)]
+
+    def watch() -> None:
+        while not finished.wait(SAMPLING_SECONDS):
+            peaks[0] = max(peaks[0], used_memory(device))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        run()
+    finally:
+        finished.set()
+        watcher.join()
+    return max(peaks[0], used_memory(device))
+
+
+class TileChooser:
+    """Chooses the largest tile that keeps the process within a limit.
+
+    The network is run on squares, each twice as wide as the one before, until it is known that the piece fits, or
+    that the next square would not. Beyond what was measured, memory is taken to grow with the area as between the
+    last two, and a tenth faster; the true growth is slower, since its fixed parts weigh less and less.
+
+    Args:
+        restore_square: runs the network on a square of that side.
+        device: where.
+        limit: bytes, for the whole process; on a GPU for its memory.
+        smallest: side of the smallest tile.
+    """
+
+    def __init__(
+        self, restore_square: Callable[[int], object], *, device: torch.device, limit: int, smallest: int
+    ) -> None:
+        self._restore_square, self._device = restore_square, device
+        self.limit, self.smallest = limit, smallest
+        self._points: list[tuple[int, int]] = []  # area, peak
+
+    def choose(self, height: int, width: int, *, held: int) -> Optional[int]:
+        """The side of the tiles for a picture, or None: it fits whole.
+
+        Args:
+            height, width: of the picture.
+            held: bytes that the picture itself takes meanwhile.
+
+        Raises:
+            LimitError: not even the smallest tile fits.
+        """
+        if not self._points:
+            self._points.append((0, used_memory(self._device)))
+            self._measure(self.smallest)
+        budget = self.limit - held
+        area = _rounded_up(height) * _rounded_up(width)
+        least = self._points[1][1]
+        if least > budget:
+            raise LimitError(
+                f'the memory limit of {shown_size(self.limit)} is too low: tiles of {self.smallest} pixels, the '
+                f'smallest, need {shown_size(least + held)}'
+            )
+        fits = self._area_within(budget)
+        while fits < area and 4 * self._points[-1][0] <= fits:
+            self._measure(2 * math.isqrt(self._points[-1][0]))
+            fits = self._area_within(budget)
+        if area <= fits:
+            return None
+        return max(math.isqrt(fits) // MULTIPLE * MULTIPLE, self.smallest)
+
+    def _measure(self, side: int) -> None:
+        peak = peak_memory(lambda: self._restore_square(side), self._device)
+        self._points.append((side * side, max(peak, self._points[-1][1])))
+
+    def _area_within(self, budget: int) -> int:
+        """The largest area whose peak is within `budget`, by the first two measured points around it or the last."""
+        for (area, peak), (larger, higher) in zip(self._points, self._points[1:]):
+            if higher > budget:
+                return int(area + (budget - peak) * (larger - area) / (higher - peak))
+        slope = MARGIN * max(higher - peak, 1) / (larger - area)
+        return int(larger + (budget - higher) / slope)
+
+
+def _rounded_up(length: int) -> int:
+    return -(-length // MULTIPLE) * MULTIPLE
