@@ -19,7 +19,7 @@ setup(
     # BasicSR itself is not listed: users bring a checkout of it, and PyPI's release needs torch to build.
     install_requires=[
         'einops', 'lmdb', 'numpy', 'opencv-python', 'pillow>=11', 'psutil', 'pyyaml', 'torch>=2.1', 'tqdm'
-    ],  # fmt: skip
+    ],
     extras_require={
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],

@@ -10,6 +10,7 @@ from typing import Union
 
 from ..toolbox.errors import StoppedError, UserError
 from ..weights import read_network
+from ..weights.param_key import default_param_key
 from .batch import Batch
 from .files import shown
 from .inputs import Plan, check_outputs, plan_jobs
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--overlap', type=int, default=32, metavar='N', help='of tiles, in pixels (32)')
     parser.add_argument('--window', type=int, metavar='N', help='take statistics over a window of N pixels')
     parser.add_argument('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
-    parser.add_argument('--self-ensemble', action='store_true', help='mean over 8 flips and turns, 8 times the time')
+    parser.add_argument('--self-ensemble', type=int, choices=[4, 8], help='mean over 4 flips, or 8 with transposes')
     parser.add_argument('--autocast', choices=['bf16', 'fp16'], help='lower precision, see torch.autocast')
     return parser
 
@@ -86,7 +87,8 @@ def _tile(text: str) -> Union[int, str]:
 
 
 def _deblurrer(arguments: argparse.Namespace) -> Deblurrer:
-    network = read_network(arguments.weights, param_key=arguments.param_key or 'params')
+    key = arguments.param_key or default_param_key(arguments.weights)
+    network = read_network(arguments.weights, param_key=key)
     try:
         return Deblurrer(
             network,

@@ -3,10 +3,12 @@
 import re
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 ORIENTATION = 274
@@ -33,7 +35,6 @@ class Metadata:
         comment: of a JPEG file.
         texts: of a PNG file.
         chunks: of a PNG file: gamma and colour space.
-        notes: what could not be kept, a message each.
     """
 
     exif: bytes = b''
@@ -43,11 +44,10 @@ class Metadata:
     comment: Optional[bytes] = None
     texts: dict[str, str] = field(default_factory=dict)
     chunks: list[tuple[bytes, bytes]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, image: Image.Image, *, was_oriented: bool) -> 'Metadata':
-        """Take it from a picture that Pillow has read, and turned upright if `was_oriented`."""
+    def of(cls, image: Image.Image, *, was_oriented: bool, notes: list[str]) -> 'Metadata':
+        """Take it from a picture that Pillow has read, and turned upright if `was_oriented`; damage goes to `notes`."""
         info = image.info
         metadata = cls(icc_profile=info.get('icc_profile') or None, comment=_bytes(info.get('comment')))
         metadata.xmp = _bytes(info.get('xmp') or info.get('XML:com.adobe.xmp'))
@@ -58,12 +58,8 @@ class Metadata:
         metadata.texts = {key: text for key, text in texts.items() if key not in TEXTS_KEPT_ELSEWHERE}
         if image.format == 'PNG':
             metadata.chunks = list(_colour_chunks(info))
-        try:
-            with warnings.catch_warnings():  # Pillow warns of what it cannot read
-                warnings.simplefilter('error')
-                metadata.exif = _exif(image, was_oriented=was_oriented)
-        except Exception as error:  # whatever a damaged directory makes Pillow stumble over
-            metadata.notes.append(f'its EXIF data is damaged and was left out ({error})')
+        with noting_damage(notes):
+            metadata.exif = _exif(image, was_oriented=was_oriented)
         return metadata
 
     def png_info(self) -> PngInfo:
@@ -78,10 +74,42 @@ class Metadata:
         return png_info
 
 
+def orientation_of(image: Image.Image, notes: list[str]) -> int:
+    """EXIF's orientation, 1 to 8; 1 where it does not say. Damage is added to `notes`."""
+    value = 1
+    with noting_damage(notes):
+        value = image.getexif().get(ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
+
+
+@contextmanager
+def noting_warnings(notes: list[str]) -> Iterator[None]:
+    """What Pillow warns of, damaged EXIF data, as a note."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter('always', UserWarning)
+        yield
+    if found:
+        _note_damage(notes, str(found[0].message))
+
+
+@contextmanager
+def noting_damage(notes: list[str]) -> Iterator[None]:
+    """What Pillow stumbles over in a damaged EXIF directory as a note."""
+    try:
+        yield
+    except Exception as error:  # there is no end of ways
+        _note_damage(notes, str(error))
+
+
+def _note_damage(notes: list[str], reason: str) -> None:
+    notes.append(f'its EXIF data is damaged, what cannot be read is left out ({reason.strip()})')
+
+
 def load_exif(content: bytes) -> Image.Exif:
     """The directory of :attr:`Metadata.exif`."""
     exif = Image.Exif()
     exif.load(content)
+    _keep_letters(exif)
     return exif
 
 
@@ -91,10 +119,20 @@ def _exif(image: Image.Image, *, was_oriented: bool) -> bytes:
         del exif[tag]
     if was_oriented or ORIENTATION in exif:
         exif[ORIENTATION] = 1
+    _keep_letters(exif)
     return exif.tobytes() if len(exif) else b''
 
 
-def _colour_chunks(info: dict[str, Any]):
+def _keep_letters(exif: Image.Exif) -> None:
+    """Texts that are not ASCII as the bytes that they were: Pillow reads them as Latin-1, but writes '?' for them."""
+    below = (exif.get_ifd(tag) for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) if tag in exif)
+    for directory in (exif, *below):
+        for tag, value in list(directory.items()):
+            if isinstance(value, str) and not value.isascii():
+                directory[tag] = value.encode('latin-1')
+
+
+def _colour_chunks(info: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
     """gAMA, cHRM and sRGB as PNG files hold them."""
     if 'chromaticity' in info:
         yield b'cHRM', struct.pack('>8I', *(round(value * 100000) for value in info['chromaticity']))

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from .deep import is_deep, read_deep, write_deep_png, write_tiff
 from .errors import PictureError
-from .metadata import ORIENTATION, Metadata
+from .metadata import Metadata, noting_warnings, orientation_of
 
 FORMATS = {
     '.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG', '.webp': 'WEBP', '.bmp': 'BMP', '.tif': 'TIFF', '.tiff': 'TIFF'
@@ -68,7 +68,7 @@ def read_shape(path: Path) -> Shape:
     Raises:
         PictureError: no picture, or one of a kind that is not restored.
     """
-    with _opened(path) as image:
+    with _opened(path, []) as image:
         return Shape(image.height, image.width, 16 if is_deep(image) else 8)
 
 
@@ -78,11 +78,11 @@ def read_picture(path: Path) -> Picture:
     Raises:
         PictureError: it cannot be read whole, or is of a kind that is not restored.
     """
-    with _opened(path) as image:
-        notes = ['only the first of its pictures is kept'] if image.format == 'MPO' else []
+    notes: list[str] = []
+    with _opened(path, notes) as image:
         deep = is_deep(image)
         image.load()  # all of it, which OpenCV does not ask for
-        orientation = _orientation(image)
+        orientation = orientation_of(image, notes)
         turned = orientation > 1
         if turned:
             # A copy: what Pillow turns in place is no longer a file, whose metadata are read below.
@@ -90,13 +90,15 @@ def read_picture(path: Path) -> Picture:
             upright.format, upright.text = image.format, getattr(image, 'text', None)
         else:
             upright = image
-        metadata = Metadata.of(upright, was_oriented=turned)
+        metadata = Metadata.of(upright, was_oriented=turned, notes=notes)
+        if image.format == 'MPO':
+            notes.append('only the first of its pictures is kept')
         pixels = read_deep(path, orientation) if deep else _channels(upright)
     alpha = None
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         alpha = pixels[..., -1].copy()
         pixels = pixels[..., 0].copy() if pixels.shape[2] == 2 else pixels[..., :3].copy()
-    return Picture(pixels, alpha, metadata, [*notes, *metadata.notes])
+    return Picture(pixels, alpha, metadata, notes)
 
 
 def write_picture(file: BinaryIO, picture: Picture, suffix: str) -> list[str]:
@@ -161,20 +163,20 @@ def _options(kind: str, metadata: Metadata) -> dict:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Pillow's picture of a file; whatever it or OpenCV stumble over within becomes a PictureError."""
+def _opened(path: Path, notes: list[str]) -> Iterator[Image.Image]:
+    """Pillow's picture of a file; what it warns of is noted, what it or OpenCV stumble over is raised."""
     most = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None  # how large a picture may be, the memory limit says
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise PictureError('it is no file (but a folder, pipe or device)')
-        with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
+        with noting_warnings(notes), Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
             _refuse_kinds(image)
             yield image
     except PictureError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise PictureError('it is no picture that can be read, whatever its name says') from error
+        raise PictureError('it is no picture that can be read, whatever its name says, or a truncated one') from error
     except FileNotFoundError as error:
         raise PictureError('there is no such file (any more)') from error
     except PermissionError as error:
@@ -195,15 +197,6 @@ def _refuse_kinds(image: Image.Image) -> None:
         return
     if image.mode not in ('1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX', 'YCbCr', 'I;16', 'I;16B'):
         raise PictureError(f'its colours are of a kind ({image.mode}) that is not restored: convert it to RGB first')
-
-
-def _orientation(image: Image.Image) -> int:
-    """1 to 8; 1 where EXIF data do not say, or are damaged (which Metadata notes)."""
-    try:
-        value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # whatever a damaged directory makes Pillow stumble over
-        return 1
-    return value if value in range(1, 9) else 1
 
 
 def _channels(image: Image.Image) -> np.ndarray:

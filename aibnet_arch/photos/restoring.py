@@ -1,6 +1,6 @@
 """A network on pictures that are arrays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Optional, Union
 
@@ -13,6 +13,7 @@ from ..modeling import AIBNet
 from ..modeling.aibnet import SCALE
 from ..modeling.tiles import restored_bands, tile_count
 from ..weights import read_network
+from ..weights.param_key import default_param_key
 from .errors import PictureError
 from .memory import TileChooser, available_memory, used_memory
 
@@ -36,7 +37,8 @@ class Deblurrer:
         up_to: stop after this sub-decoder.
         window: take statistics over a window of that many pixels (``AIBNet.set_window``).
         autocast: 'bf16' or 'fp16' (on GPUs alone).
-        self_ensemble: mean over the eight flips and transposes of each tile, in eight times the time.
+        self_ensemble: mean over the 4 flips of each tile, or the 8 flips and transposes, in that many times the time.
+            Transposes help a network alone that has seen transposed pictures in training.
         tile: side of the tiles; 'whole': no tiles; None: as large as the memory limit allows, whole if possible.
             The result of tiles is near but not equal to that of the whole picture: statistics are those of a tile.
         overlap: pixels that neighbouring tiles share at least.
@@ -55,7 +57,7 @@ class Deblurrer:
         up_to: Optional[int] = None,
         window: Optional[int] = None,
         autocast: Optional[str] = None,
-        self_ensemble: bool = False,
+        self_ensemble: Optional[int] = None,
         tile: Union[int, str, None] = None,
         overlap: int = 32,
         memory: Optional[int] = None,
@@ -65,6 +67,8 @@ class Deblurrer:
         problems = list(settings.problems(num_sub_decoders=len(network.sub_decoders), place='--'))
         if autocast == 'fp16' and self.device.type == 'cpu' and not problems:
             problems.append('--autocast fp16 needs a GPU; bf16 works on CPUs, too')
+        if self_ensemble not in (None, 4, 8):
+            problems.append(f'--self-ensemble {self_ensemble}: expected 4 or 8')
         if overlap < 0:
             problems.append(f'--overlap {overlap}: expected 0 or more')
         if tile is not None and memory is not None:
@@ -85,13 +89,17 @@ class Deblurrer:
         )
 
     @classmethod
-    def from_file(cls, path: Union[str, Path], *, param_key: str = 'params', **settings) -> 'Deblurrer':
+    def from_file(cls, path: Union[str, Path], *, param_key: Optional[str] = None, **settings) -> 'Deblurrer':
         """Read the network from a file of weights; see the class for the settings.
+
+        Args:
+            path: the file.
+            param_key: entry of the file; by default 'params_ema' if it has that, else 'params'.
 
         Raises:
             CheckpointError: see :func:`aibnet_arch.weights.read_network`.
         """
-        return cls(read_network(path, param_key=param_key), **settings)
+        return cls(read_network(path, param_key=param_key or default_param_key(path)), **settings)
 
     def choose_tile(self, height: int, width: int, *, held: Optional[int] = None) -> Optional[int]:
         """The side of the tiles that a picture would be restored in, or None: whole.
@@ -169,7 +177,7 @@ class Deblurrer:
         """(h, w, 3) or (h, w) -> (1, 3, h, w) or (1, 1, h, w) in about [0, 1], on the CPU."""
         tile = torch.from_numpy(pixels.astype(np.float32)).to(self.device).div_(peak)
         tile = tile.permute(2, 0, 1)[None] if pixels.ndim == 3 else tile.expand(1, 3, *tile.shape)
-        result = _ensemble(self._restorer, tile) if self._ensemble else self._restorer(tile)
+        result = _ensemble(self._restorer, tile, self._ensemble) if self._ensemble else self._restorer(tile)
         if pixels.ndim == 2:
             result = result.mean(dim=1, keepdim=True)
         if not torch.isfinite(result).all():
@@ -203,25 +211,15 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def _ensemble(restore: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-    """Mean over the eight flips and transposes (Timofte et al., CVPR 2016)."""
+def _ensemble(restore: Callable[[Tensor], Tensor], image: Tensor, count: int) -> Tensor:
+    """Mean over the first `count` of the eight flips and transposes (Timofte et al., CVPR 2016)."""
     total = torch.zeros_like(image)
-    for turn in _turns():
-        total += turn(restore(turn(image, back=False)), back=True)
-    return total.div_(8)
-
-
-def _turns() -> Iterator[Callable[..., Tensor]]:
-    for transposed in (False, True):
+    for transposed in (False, True)[: count // 4]:
         for dims in ((), (2,), (3,), (2, 3)):
-
-            def turn(x: Tensor, *, back: bool, transposed: bool = transposed, dims: tuple = dims) -> Tensor:
-                if back:
-                    x = x.flip(dims)
-                    return x.transpose(2, 3) if transposed else x
-                return (x.transpose(2, 3) if transposed else x).flip(dims)
-
-            yield turn
+            turned = image.transpose(2, 3) if transposed else image
+            result = restore(turned.flip(dims)).flip(dims)
+            total += result.transpose(2, 3) if transposed else result
+    return total.div_(count)
 
 
 def _multiple(length: int) -> int:
