@@ -14,35 +14,33 @@ from .odd_pictures import FAILING, ICC, RESTORED, SKIPPED, colours, described, k
 
 
 @pytest.fixture(scope='module')
-def odd(tmp_path_factory):
-    """The folder, restored by a network whose output is its input: root, exit code."""
-    root = tmp_path_factory.mktemp('odd')
+def restored(tmp_path_factory):
+    """The folder, restored by a network whose output is its input: root, exit code, what was printed."""
+    root, printed = tmp_path_factory.mktemp('odd'), io.StringIO()
     make_odd_pictures(root / 'in')
     weights = save(network(changes=False), root / 'net.pth')
-    code = main(['deblur', str(root / 'in'), '-o', str(root / 'out'), '--weights', str(weights), '--device', 'cpu'])
-    return root, code
-
-
-@pytest.fixture(scope='module')
-def console(tmp_path_factory):
-    """What the command prints of the same folder."""
-    root = tmp_path_factory.mktemp('console')
-    make_odd_pictures(root / 'in')
-    weights = save(network(changes=False), root / 'net.pth')
-    printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('sys.stdout', printed)
-        main(['deblur', str(root / 'in'), '-o', str(root / 'out'), '--weights', str(weights), '--device', 'cpu'])
-    return printed.getvalue()
+        code = main(['deblur', str(root / 'in'), '-o', str(root / 'out'), '--weights', str(weights), '--device', 'cpu'])
+    return root, code, printed.getvalue()
 
 
-def test_the_exit_code_says_that_some_failed(odd):
-    assert odd[1] == 1
+@pytest.fixture
+def root(restored):
+    return restored[0]
+
+
+@pytest.fixture
+def console(restored):
+    return restored[2]
+
+
+def test_the_exit_code_says_that_some_failed(restored):
+    assert restored[1] == 1
 
 
 @pytest.mark.parametrize('name', RESTORED)
-def test_a_picture_is_restored_in_its_own_kind(odd, name):
-    root, _ = odd
+def test_a_picture_is_restored_in_its_own_kind(root, name):
     source, result = root / 'in' / name, root / 'out' / name
     expected_kind = RESTORED[name].replace('RGB+', 'RGBA')
     assert kind_of(result) == expected_kind
@@ -65,8 +63,7 @@ def test_a_picture_is_restored_in_its_own_kind(odd, name):
 
 
 @pytest.mark.parametrize('name', FAILING)
-def test_a_file_that_fails_is_named_with_the_reason_and_leaves_nothing(odd, console, name):
-    root, _ = odd
+def test_a_file_that_fails_is_named_with_the_reason_and_leaves_nothing(root, console, name):
     assert not (root / 'out' / name).exists()
     summary = console[console.rindex('FAILED:') :]
     (line,) = (line for line in summary.splitlines() if f'/in/{name}: ' in line)
@@ -83,8 +80,7 @@ def test_the_summary_counts(console):
     assert 'its EXIF data is damaged' in line
 
 
-def test_nothing_else_is_written_and_the_inputs_are_as_they_were(odd, tmp_path):
-    root, _ = odd
+def test_nothing_else_is_written_and_the_inputs_are_as_they_were(root, tmp_path):
     written = {str(path.relative_to(root / 'out')) for path in (root / 'out').rglob('*') if path.is_file()}
     assert written == set(RESTORED)
     make_odd_pictures(tmp_path / 'again')
@@ -93,8 +89,7 @@ def test_nothing_else_is_written_and_the_inputs_are_as_they_were(odd, tmp_path):
             assert path.read_bytes() == (root / 'in' / path.relative_to(tmp_path / 'again')).read_bytes()
 
 
-def test_a_turned_picture_comes_out_upright_with_its_metadata(odd):
-    root, _ = odd
+def test_a_turned_picture_comes_out_upright_with_its_metadata(root):
     with Image.open(root / 'in/turned.jpg') as before, Image.open(root / 'out/turned.jpg') as after:
         assert after.size == (20, 30)
         expected = np.rot90(np.asarray(before), -1)
@@ -111,8 +106,7 @@ def test_a_turned_picture_comes_out_upright_with_its_metadata(odd):
         assert b'Orientation' not in after.info['xmp']
 
 
-def test_a_turned_picture_of_16_bits_does_so_too(odd):
-    root, _ = odd
+def test_a_turned_picture_of_16_bits_does_so_too(root):
     before, after = pixels_of(root / 'in/turned16.png'), pixels_of(root / 'out/turned16.png')
     assert np.array_equal(np.rot90(before, 1), after)
     with Image.open(root / 'out/turned16.png') as picture:

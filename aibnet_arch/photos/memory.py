@@ -1,5 +1,6 @@
 """How large a piece of a picture the network can take within a memory limit: measured on this very network."""
 
+import ctypes
 import gc
 import math
 import re
@@ -16,7 +17,8 @@ from .errors import PictureError
 UNITS = {'': None, 'B': 1, 'K': 1e3, 'KB': 1e3, 'KIB': 2**10, 'M': 1e6, 'MB': 1e6, 'MIB': 2**20,
          'G': 1e9, 'GB': 1e9, 'GIB': 2**30, 'T': 1e12, 'TB': 1e12, 'TIB': 2**40}  # fmt: skip
 MULTIPLE = 16  # of pixels: sides of tiles
-MARGIN = 1.1  # on what a piece takes beyond the pieces that were measured
+MARGIN = 1.1  # on what the network takes: where freed memory lies about in pieces, it varies
+BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended
 SAMPLING_SECONDS = 0.002
 
 
@@ -67,11 +69,33 @@ def _available_in_container(group: Path = Path('/sys/fs/cgroup')) -> float:
     return max(most - used, 0)
 
 
-def peak_memory(run: Callable[[], object], device: torch.device) -> int:
-    """The most that :func:`used_memory` was while `run` ran."""
+def release_freed_memory(device: torch.device) -> None:
+    """Give memory that is free, but kept for the next request, back to the system.
+
+    On a CPU the C library keeps it, in pieces that a larger request may not fit into. glibc can be asked.
+    """
     gc.collect()
     if device.type == 'cuda':
         torch.cuda.empty_cache()
+    elif _MALLOC_TRIM is not None:
+        _MALLOC_TRIM(0)
+
+
+def _malloc_trim() -> Optional[Callable[[int], int]]:
+    """glibc's malloc_trim, or None with another C library."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+_MALLOC_TRIM = _malloc_trim()
+
+
+def peak_memory(run: Callable[[], object], device: torch.device) -> int:
+    """The most that :func:`used_memory` was while `run` ran."""
+    release_freed_memory(device)
+    if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         run()
         return torch.cuda.max_memory_reserved(device)
@@ -96,19 +120,26 @@ class TileChooser:
 
     The network is run on squares, each twice as wide as the one before, until it is known that the piece fits, or
     that the next square would not. Beyond what was measured, memory is taken to grow with the area as between the
-    last two, and a tenth faster; the true growth is slower, since its fixed parts weigh less and less.
+    last two; the true growth is slower, since its fixed parts weigh less and less.
 
     Args:
         restore_square: runs the network on a square of that side.
         device: where.
         limit: bytes, for the whole process; on a GPU for its memory.
         smallest: side of the smallest tile.
+        least_slope: bytes that a pixel takes in any case. What a square takes may hide in memory that is free again.
     """
 
     def __init__(
-        self, restore_square: Callable[[int], object], *, device: torch.device, limit: int, smallest: int
+        self,
+        restore_square: Callable[[int], object],
+        *,
+        device: torch.device,
+        limit: int,
+        smallest: int,
+        least_slope: float,
     ) -> None:
-        self._restore_square, self._device = restore_square, device
+        self._restore_square, self._device, self._least_slope = restore_square, device, least_slope
         self.limit, self.smallest = limit, smallest
         self._points: list[tuple[int, int]] = []  # area, peak
 
@@ -123,35 +154,47 @@ class TileChooser:
             LimitError: not even the smallest tile fits.
         """
         if not self._points:
+            release_freed_memory(self._device)
             self._points.append((0, used_memory(self._device)))
             self._measure(self.smallest)
-        budget = self.limit - held
+        on_cpu = self._device.type == 'cpu'
+        budget = self.limit - (held if on_cpu else 0)
+        band_bytes = BAND_BYTES * width if on_cpu else 0
         area = _rounded_up(height) * _rounded_up(width)
-        least = self._points[1][1]
-        if least > budget:
-            raise LimitError(
-                f'the memory limit of {shown_size(self.limit)} is too low: tiles of {self.smallest} pixels, the '
-                f'smallest, need {shown_size(least + held)}'
-            )
         fits = self._area_within(budget)
         while fits < area and 4 * self._points[-1][0] <= fits:
             self._measure(2 * math.isqrt(self._points[-1][0]))
             fits = self._area_within(budget)
         if area <= fits:
             return None
-        return max(math.isqrt(fits) // MULTIPLE * MULTIPLE, self.smallest)
+        side = max(math.isqrt(max(fits, 0)) // MULTIPLE * MULTIPLE, self.smallest)
+        while self._area_within(budget - side * band_bytes) < side * side:
+            if side == self.smallest:
+                least = self._need(1) + side * band_bytes + self.limit - budget
+                raise LimitError(
+                    f'the memory limit of {shown_size(self.limit)} is too low: tiles of {side} pixels, the smallest, '
+                    f'need {shown_size(least)}'
+                )
+            side = max(side - MULTIPLE, self.smallest)
+        return side
 
     def _measure(self, side: int) -> None:
         peak = peak_memory(lambda: self._restore_square(side), self._device)
         self._points.append((side * side, max(peak, self._points[-1][1])))
 
+    def _need(self, index: int) -> float:
+        """What is reckoned with where a peak was measured."""
+        base = self._points[0][1]
+        return base + MARGIN * (self._points[index][1] - base)
+
     def _area_within(self, budget: int) -> int:
-        """The largest area whose peak is within `budget`, by the first two measured points around it or the last."""
-        for (area, peak), (larger, higher) in zip(self._points, self._points[1:]):
-            if higher > budget:
-                return int(area + (budget - peak) * (larger - area) / (higher - peak))
-        slope = MARGIN * max(higher - peak, 1) / (larger - area)
-        return int(larger + (budget - higher) / slope)
+        """The largest area whose need is within `budget`, less than 0 if none."""
+        last = len(self._points) - 1
+        index = next((index for index in range(1, last) if self._need(index) > budget), last)
+        (area, _), (larger, _) = self._points[index - 1 : index + 1]
+        need, higher = self._need(index - 1), self._need(index)
+        slope = max((higher - need) / (larger - area), self._least_slope)
+        return int(area + (budget - need) / slope)
 
 
 def _rounded_up(length: int) -> int:

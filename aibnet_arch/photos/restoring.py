@@ -15,9 +15,10 @@ from ..modeling.tiles import restored_bands, tile_count
 from ..weights import read_network
 from ..weights.param_key import default_param_key
 from .errors import PictureError
-from .memory import TileChooser, available_memory, used_memory
+from .memory import TileChooser, available_memory, release_freed_memory, used_memory
 
 SMALLEST_TILE = 128
+FEATURE_BYTES = 15  # e1 .. e4 before and after a sub-decoder, for each pixel and channel of e1
 WHOLE = 'whole'
 
 
@@ -85,7 +86,11 @@ class Deblurrer:
         # A window makes the network another one, in memory too, on pieces that are larger than it.
         smallest = _multiple(max(SMALLEST_TILE, 2 * overlap + 1, 5 * (window or 0) // 4))
         self._chooser = TileChooser(
-            self._restore_random, device=self.device, limit=int(memory), smallest=smallest
+            self._restore_random,
+            device=self.device,
+            limit=int(memory),
+            smallest=smallest,
+            least_slope=FEATURE_BYTES * network.arguments['width'],
         )
 
     @classmethod
@@ -175,6 +180,7 @@ class Deblurrer:
 
     def _restore_tile(self, pixels: np.ndarray, peak: int) -> Tensor:
         """(h, w, 3) or (h, w) -> (1, 3, h, w) or (1, 1, h, w) in about [0, 1], on the CPU."""
+        release_freed_memory(self.device)
         tile = torch.from_numpy(pixels.astype(np.float32)).to(self.device).div_(peak)
         tile = tile.permute(2, 0, 1)[None] if pixels.ndim == 3 else tile.expand(1, 3, *tile.shape)
         result = _ensemble(self._restorer, tile, self._ensemble) if self._ensemble else self._restorer(tile)
