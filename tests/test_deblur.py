@@ -318,23 +318,23 @@ def read_video(path):
         frames.append(frame)
 
 
-@pytest.mark.parametrize('suffix', ['.mp4', '.avi', '.mov', '.mkv'])
+@pytest.mark.parametrize('suffix', ['.mp4', '.avi'])
 def test_a_video_keeps_size_rate_and_frames(folder, capsys, suffix):
     save(network(changes=False), folder / 'net.pth')
-    frames = [np.full((48, 64, 3), (20 * index, 200 - 15 * index, 128), np.uint8) for index in range(9)]
+    frames = [np.full((32, 48, 3), (20 * index, 200 - 15 * index, 128), np.uint8) for index in range(5)]
     write_video(folder / f'in/v{suffix}', frames)
     assert run('in', '-o', 'out') == 0
     restored, fps = read_video(folder / f'out/v{suffix}')
     expected, _ = read_video(folder / f'in/v{suffix}')
     assert fps == pytest.approx(24)
-    assert len(restored) == 9
+    assert len(restored) == 5
     for before, after in zip(expected, restored):
         assert np.abs(before.astype(int) - after).mean() < 4
-    assert '9 frames; sound is not kept' in capsys.readouterr().out
+    assert '5 frames; sound is not kept' in capsys.readouterr().out
 
 
 def test_a_truncated_video_is_an_error_and_leaves_nothing(folder, capsys):
-    write_video(folder / 'in/v.avi', [colours(48, 64, seed=index) for index in range(20)])
+    write_video(folder / 'in/v.avi', [colours(32, 32, seed=index) for index in range(10)])
     content = (folder / 'in/v.avi').read_bytes()
     (folder / 'in/v.avi').write_bytes(content[: len(content) // 2])
     assert run('in', '-o', 'out') == 1
@@ -351,7 +351,7 @@ def test_ctrl_c_stops_without_a_half_file(folder, monkeypatch, capsys):
     write_picture = batch.write_picture
 
     def interrupted(file, picture, suffix):
-        if any((folder / 'out').glob('*.png')):
+        if any((folder / 'out').glob('[!.]*.png')):
             file.write(b'half')
             raise KeyboardInterrupt
         return write_picture(file, picture, suffix)
@@ -371,7 +371,7 @@ def test_a_signal_stops_without_a_half_file(folder):
         write(folder / f'in/{index:03}.png', colours(64, 64, seed=index))
     command = [sys.executable, '-m', 'aibnet_arch', 'deblur', 'in', '-o', 'out', '--weights', 'net.pth']
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while child.poll() is None and len(list(folder.glob('out/*.png'))) < 3:
+    while child.poll() is None and len(list(folder.glob('out/[!.]*.png'))) < 3:
         time.sleep(0.01)
     child.send_signal(signal.SIGTERM)
     _, message = child.communicate(timeout=60)

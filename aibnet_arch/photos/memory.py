@@ -74,7 +74,6 @@ def release_freed_memory(device: torch.device) -> None:
 
     On a CPU the C library keeps it, in pieces that a larger request may not fit into. glibc can be asked.
     """
-    gc.collect()
     if device.type == 'cuda':
         torch.cuda.empty_cache()
     elif _MALLOC_TRIM is not None:
@@ -154,6 +153,7 @@ class TileChooser:
             LimitError: not even the smallest tile fits.
         """
         if not self._points:
+            gc.collect()
             release_freed_memory(self._device)
             self._points.append((0, used_memory(self._device)))
             self._measure(self.smallest)
