@@ -18,7 +18,9 @@ setup(
     package_data={'aibnet_arch.page': ['template/*'], 'datasets_prep': ['*.csv']},
     python_requires='>=3.9',
     # BasicSR itself is not listed: users bring a checkout of it, and PyPI's release needs torch to build.
-    install_requires=['einops', 'lmdb', 'numpy', 'opencv-python', 'pyyaml', 'safetensors', 'torch>=2.1', 'tqdm'],
+    install_requires=[
+        'einops', 'lmdb', 'numpy', 'opencv-python', 'pillow>=11', 'psutil', 'pyyaml', 'safetensors', 'torch>=2.1', 'tqdm'
+    ],
     extras_require={
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],

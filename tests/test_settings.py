@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aibnet_arch import AIBNet
-from aibnet_arch.toolbox.inference import InferenceSettings, Restorer
+from aibnet_arch.inference import InferenceSettings, Restorer
 from aibnet_arch.toolbox.training_settings import TrainingSettings
 
 from .training import NETWORK, assert_equal_weights, log_of, make_dataset, options, run, weights

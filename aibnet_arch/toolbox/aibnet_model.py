@@ -9,10 +9,10 @@ import torch
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 
+from ..inference import PRECISIONS, InferenceSettings, Restorer, autocast
 from ..modeling import AIBNet
 from ..modeling.encoders import CheckpointError
 from .errors import OptionError
-from .inference import PRECISIONS, InferenceSettings, Restorer, autocast
 from .stage_plan import StagePlan
 from .step_guard import refuse_unless_finite
 from .training_settings import TrainingSettings

@@ -41,6 +41,7 @@ COMMANDS = {
                      with_basicsr=True),
     'profile': Command('time, memory and multiply-accumulates of a network, part by part',
                        'toolbox.profile:run_profile', with_basicsr=True),
+    'deblur': Command('restore pictures, folders and videos with a file of weights', 'photos.command:run_deblur'),
     'blurmap': Command('where a network sees blur, and how well', 'blurmap.command:run_blurmap'),
     'dropin': Command('put AIBNet into a checkout of BasicSR, NAFNet or Restormer, for its own train.py',
                       'dropin.command:run_dropin'),

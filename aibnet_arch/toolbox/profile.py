@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..inference import PRECISIONS, InferenceSettings, Restorer
 from .errors import OptionError, UserError
-from .inference import PRECISIONS, InferenceSettings, Restorer
 from .measuring import Part, matrix_rate, measure
 from .on_demand import register_wanted
 from .option_file import apply_overrides, load_option_file

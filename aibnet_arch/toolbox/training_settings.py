@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 import torch
 
-from .inference import precision_problems
+from ..inference import precision_problems
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a network restores pictures: the settings below `val:` of an option file."""
+"""How a network restores pictures: the settings below `val:` of an option file, and of `basicsr deblur`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -8,9 +8,9 @@ from typing import Any, Optional
 import torch
 from torch import Tensor, nn
 
-from ..modeling import AIBNet
-from ..modeling.aibnet import SCALE
-from ..modeling.tiles import restore_in_tiles
+from .modeling import AIBNet
+from .modeling.aibnet import SCALE
+from .modeling.tiles import restore_in_tiles
 
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -41,23 +41,23 @@ class InferenceSettings:
         given = {field.name: (val or {}).get(field.name) for field in fields(cls)}
         return cls(**{name: value for name, value in given.items() if value is not None})
 
-    def problems(self, *, num_sub_decoders: int) -> Iterator[str]:
-        """What is wrong with the values, a message each."""
+    def problems(self, *, num_sub_decoders: int, place: str = 'val.') -> Iterator[str]:
+        """What is wrong with the values, a message each; `place` stands before an option's name in it."""
         window, tiles, up_to = self.window, self.tiles, self.up_to
         if window is not None and (not isinstance(window, int) or window < SCALE or window % SCALE):
-            yield f'val.window: {window!r}: expected a positive multiple of {SCALE}, e.g. 384'
+            yield f'{place}window: {window!r}: expected a positive multiple of {SCALE}, e.g. 384'
         if up_to is not None and (not isinstance(up_to, int) or not 1 <= up_to <= num_sub_decoders):
-            yield f'val.up_to: {up_to!r}: the network has sub-decoders 1 to {num_sub_decoders}'
-        yield from precision_problems('val.autocast', self.autocast)
+            yield f'{place}up_to: {up_to!r}: the network has sub-decoders 1 to {num_sub_decoders}'
+        yield from precision_problems(f'{place}autocast', self.autocast)
         for name in ('channels_last', 'compile'):
             if not isinstance(getattr(self, name), bool):
-                yield f'val.{name}: {getattr(self, name)!r}: expected true or false'
+                yield f'{place}{name}: {getattr(self, name)!r}: expected true or false'
         if tiles is None:
             return
         if not isinstance(tiles, Mapping) or set(tiles) != {'size', 'overlap'}:
-            yield f'val.tiles: {tiles!r}: expected e.g. {{size: 512, overlap: 32}}'
+            yield f'{place}tiles: {tiles!r}: expected e.g. {{size: 512, overlap: 32}}'
         elif not all(isinstance(n, int) for n in tiles.values()) or not 0 <= 2 * tiles['overlap'] < tiles['size']:
-            yield f'val.tiles: {dict(tiles)}: whole numbers, the overlap less than half the size'
+            yield f'{place}tiles: {dict(tiles)}: whole numbers, the overlap less than half the size'
 
 
 def precision_problems(place: str, name: Any) -> Iterator[str]:

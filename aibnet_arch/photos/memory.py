@@ -1,0 +1,201 @@
+"""How large a piece of a picture the network can take within a memory limit: measured on this very network."""
+
+import ctypes
+import gc
+import math
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Optional
+
+import psutil
+import torch
+
+from .errors import PictureError
+
+UNITS = {'': None, 'B': 1, 'K': 1e3, 'KB': 1e3, 'KIB': 2**10, 'M': 1e6, 'MB': 1e6, 'MIB': 2**20,
+         'G': 1e9, 'GB': 1e9, 'GIB': 2**30, 'T': 1e12, 'TB': 1e12, 'TIB': 2**40}  # fmt: skip
+MULTIPLE = 16  # of pixels: sides of tiles
+MARGIN = 1.1  # on what the network takes: where freed memory lies about in pieces, it varies
+BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended
+SAMPLING_SECONDS = 0.002
+
+
+class LimitError(PictureError):
+    """The memory limit is too low for the smallest tile; the message says the least that works."""
+
+
+def parse_size(text: str) -> int:
+    """'2GB' (1000s) or '2GiB' (1024s) in bytes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(r'\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*', text)
+    unit = UNITS.get(match.group(2).upper()) if match else None
+    if unit is None or float(match.group(1)) * unit < 1:
+        raise ValueError(f'{text!r} is no amount of memory: expected e.g. 2GB or 1500MiB')
+    return int(float(match.group(1)) * unit)
+
+
+def shown_size(size: float) -> str:
+    """Bytes for people, rounded up, so that it is enough."""
+    return f'{math.ceil(size / 1e7) / 100:.2f} GB'
+
+
+def used_memory(device: torch.device) -> int:
+    """Bytes that this process holds: on a GPU, of its memory."""
+    if device.type == 'cuda':
+        return torch.cuda.memory_reserved(device)
+    return psutil.Process().memory_info().rss
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that this process could still take."""
+    if device.type == 'cuda':
+        return torch.cuda.mem_get_info(device)[0]
+    return min(psutil.virtual_memory().available, _available_in_container())
+
+
+def _available_in_container(group: Path = Path('/sys/fs/cgroup')) -> float:
+    """What a Linux container's limit leaves, without the files that are cached in it."""
+    try:
+        most = int((group / 'memory.max').read_text())
+        statistics = dict(line.split() for line in (group / 'memory.stat').read_text().splitlines())
+        used = int((group / 'memory.current').read_text()) - int(statistics['inactive_file'])
+    except (OSError, ValueError, KeyError):  # no container, no limit ('max'), another system
+        return math.inf
+    return max(most - used, 0)
+
+
+def release_freed_memory(device: torch.device) -> None:
+    """Give memory that is free, but kept for the next request, back to the system.
+
+    On a CPU the C library keeps it, in pieces that a larger request may not fit into. glibc can be asked.
+    """
+    if device.type == 'cuda':
+        torch.cuda.empty_cache()
+    elif _MALLOC_TRIM is not None:
+        _MALLOC_TRIM(0)
+
+
+def _malloc_trim() -> Optional[Callable[[int], int]]:
+    """glibc's malloc_trim, or None with another C library."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+_MALLOC_TRIM = _malloc_trim()
+
+
+def peak_memory(run: Callable[[], object], device: torch.device) -> int:
+    """The most that :func:`used_memory` was while `run` ran."""
+    release_freed_memory(device)
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        return torch.cuda.max_memory_reserved(device)
+    finished, peaks = threading.Event(), [used_memory(device)]
+
+    def watch() -> None:
+        while not finished.wait(SAMPLING_SECONDS):
+            peaks[0] = max(peaks[0], used_memory(device))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        run()
+    finally:
+        finished.set()
+        watcher.join()
+    return max(peaks[0], used_memory(device))
+
+
+class TileChooser:
+    """Chooses the largest tile that keeps the process within a limit.
+
+    The network is run on squares, each twice as wide as the one before, until it is known that the piece fits, or
+    that the next square would not. Beyond what was measured, memory is taken to grow with the area as between the
+    last two; the true growth is slower, since its fixed parts weigh less and less.
+
+    Args:
+        restore_square: runs the network on a square of that side.
+        device: where.
+        limit: bytes, for the whole process; on a GPU for its memory.
+        smallest: side of the smallest tile.
+        least_slope: bytes that a pixel takes in any case. What a square takes may hide in memory that is free again.
+    """
+
+    def __init__(
+        self,
+        restore_square: Callable[[int], object],
+        *,
+        device: torch.device,
+        limit: int,
+        smallest: int,
+        least_slope: float,
+    ) -> None:
+        self._restore_square, self._device, self._least_slope = restore_square, device, least_slope
+        self.limit, self.smallest = limit, smallest
+        self._points: list[tuple[int, int]] = []  # area, peak
+
+    def choose(self, height: int, width: int, *, held: int) -> Optional[int]:
+        """The side of the tiles for a picture, or None: it fits whole.
+
+        Args:
+            height, width: of the picture.
+            held: bytes that the picture itself takes meanwhile.
+
+        Raises:
+            LimitError: not even the smallest tile fits.
+        """
+        if not self._points:
+            gc.collect()
+            release_freed_memory(self._device)
+            self._points.append((0, used_memory(self._device)))
+            self._measure(self.smallest)
+        on_cpu = self._device.type == 'cpu'
+        budget = self.limit - (held if on_cpu else 0)
+        band_bytes = BAND_BYTES * width if on_cpu else 0
+        area = _rounded_up(height) * _rounded_up(width)
+        fits = self._area_within(budget)
+        while fits < area and 4 * self._points[-1][0] <= fits:
+            self._measure(2 * math.isqrt(self._points[-1][0]))
+            fits = self._area_within(budget)
+        if area <= fits:
+            return None
+        side = max(math.isqrt(max(fits, 0)) // MULTIPLE * MULTIPLE, self.smallest)
+        while self._area_within(budget - side * band_bytes) < side * side:
+            if side == self.smallest:
+                least = self._need(1) + side * band_bytes + self.limit - budget
+                raise LimitError(
+                    f'the memory limit of {shown_size(self.limit)} is too low: tiles of {side} pixels, the smallest, '
+                    f'need {shown_size(least)}'
+                )
+            side = max(side - MULTIPLE, self.smallest)
+        return side
+
+    def _measure(self, side: int) -> None:
+        peak = peak_memory(lambda: self._restore_square(side), self._device)
+        self._points.append((side * side, max(peak, self._points[-1][1])))
+
+    def _need(self, index: int) -> float:
+        """What is reckoned with where a peak was measured."""
+        base = self._points[0][1]
+        return base + MARGIN * (self._points[index][1] - base)
+
+    def _area_within(self, budget: int) -> int:
+        """The largest area whose need is within `budget`, less than 0 if none."""
+        last = len(self._points) - 1
+        index = next((index for index in range(1, last) if self._need(index) > budget), last)
+        (area, _), (larger, _) = self._points[index - 1 : index + 1]
+        need, higher = self._need(index - 1), self._need(index)
+        slope = max((higher - need) / (larger - area), self._least_slope)
+        return int(area + (budget - need) / slope)
+
+
+def _rounded_up(length: int) -> int:
+    return -(-length // MULTIPLE) * MULTIPLE

@@ -1,0 +1,20 @@
+"""Which entry of a file of weights is a training's result."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Union
+
+from ..modeling.encoders.checkpoint import read_plain
+
+
+def default_param_key(path: Union[str, Path]) -> str:
+    """'params_ema' if a ``.pth`` file has averaged weights, since a training validates those; else 'params'.
+
+    Raises:
+        CheckpointError: see :func:`aibnet_arch.modeling.encoders.checkpoint.read_plain`.
+    """
+    if Path(path).suffix == '.safetensors':  # has no entries
+        return 'params'
+    content = read_plain(path)
+    averaged = isinstance(content, Mapping) and isinstance(content.get('params_ema'), Mapping)
+    return 'params_ema' if averaged else 'params'

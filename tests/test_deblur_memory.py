@@ -1,0 +1,141 @@
+"""The memory limit of `basicsr deblur`: what it chooses, and that the process keeps it."""
+
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from aibnet_arch.photos import memory
+from aibnet_arch.photos.memory import LimitError, TileChooser, parse_size
+
+from .deblurring import network, save
+
+BASE = 500_000_000
+
+
+@pytest.mark.parametrize(
+    ('text', 'size'), [('2GB', 2 * 10**9), ('2GiB', 2 * 2**30), ('1500 MB', 1500 * 10**6), ('1.5g', 1500 * 10**6)]
+)
+def test_amounts_of_memory(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize('text', ['2', 'GB', '-2GB', '0GB', '2 apples', ''])
+def test_amounts_that_are_none_are_refused(text):
+    with pytest.raises(ValueError, match='no amount of memory'):
+        parse_size(text)
+
+
+@pytest.fixture
+def chooser(monkeypatch):
+    """Makes a chooser for a network that takes so many bytes for an area; it remembers what it measured."""
+
+    def make(limit, need=lambda area: 20_000_000 + 400 * area, smallest=128):
+        measured = []
+        monkeypatch.setattr(memory, 'used_memory', lambda device: BASE)
+        monkeypatch.setattr(memory, 'peak_memory', lambda run, device: run())
+
+        def restore_square(side):
+            measured.append(side)
+            return BASE + need(side * side)
+
+        made = TileChooser(
+            restore_square, device=torch.device('cpu'), limit=limit, smallest=smallest, least_slope=100
+        )
+        made.measured, made.need = measured, need
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize('limit', [0.7e9, 1e9, 1.5e9, 4e9])
+@pytest.mark.parametrize('held', [0, 50_000_000])
+def test_the_largest_tile_within_the_limit_is_chosen(chooser, limit, held):
+    tiles = chooser(limit)
+    side = tiles.choose(6000, 4000, held=held)
+    taken = BASE + tiles.need(side**2) + held + memory.BAND_BYTES * side * 4000
+    assert 0.75 * (limit - BASE) < taken - BASE <= limit - BASE
+    assert side % 16 == 0
+    assert all(BASE + tiles.need(measured**2) + held <= limit for measured in tiles.measured)
+
+
+def test_fixed_parts_do_not_make_tiles_too_large(chooser):
+    tiles = chooser(2e9, need=lambda area: 3e8 * (1 - math.exp(-area / 50_000)) + 400 * area)
+    side = tiles.choose(6000, 4000, held=0)
+    assert BASE + tiles.need(side**2) < 2e9
+
+
+def test_squares_that_seem_to_take_nothing_are_not_believed(chooser):
+    """What they take may hide in memory that is free again."""
+    tiles = chooser(2e9, need=lambda area: max(2e8, 400 * area))
+    side = tiles.choose(6000, 4000, held=0)
+    assert BASE + tiles.need(side**2) < 2e9
+
+
+def test_a_picture_that_fits_is_restored_whole_and_measured_no_further_than_needed(chooser):
+    tiles = chooser(10e9)
+    assert tiles.choose(1000, 800, held=0) is None
+    assert tiles.measured == [128]
+    assert tiles.choose(5000, 4000, held=0) is None
+    assert max(tiles.measured) <= 512
+    assert tiles.choose(6000, 9000, held=0) is not None
+
+
+@pytest.mark.parametrize(('size', 'held'), [((3000, 2000), 0), ((3000, 2000), 10**8), ((100, 100_000), 10**8)])
+def test_a_limit_that_is_too_low_says_the_least_that_works(chooser, size, held):
+    with pytest.raises(LimitError, match='the smallest, need') as refused:
+        chooser(0.5e9).choose(*size, held=held)
+    least = float(re.search(r'need ([\d.]+) GB', str(refused.value)).group(1)) * 1e9
+    assert chooser(least).choose(*size, held=held) == 128
+    with pytest.raises(LimitError):
+        chooser(least - 2e7).choose(*size, held=held)
+
+
+def test_a_containers_limit_counts(tmp_path):
+    assert memory._available_in_container(tmp_path) == math.inf
+    (tmp_path / 'memory.max').write_text('max\n')
+    assert memory._available_in_container(tmp_path) == math.inf
+    (tmp_path / 'memory.max').write_text('1000\n')
+    (tmp_path / 'memory.current').write_text('700\n')
+    (tmp_path / 'memory.stat').write_text('anon 300\ninactive_file 200\n')
+    assert memory._available_in_container(tmp_path) == 500
+
+
+def test_what_runs_is_measured():
+    def run():
+        torch.ones(30_000_000)
+
+    base = memory.used_memory(torch.device('cpu'))
+    assert memory.peak_memory(run, torch.device('cpu')) - base == pytest.approx(120_000_000, rel=0.2)
+
+
+@pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='reads the peak as Linux tells it')
+def test_the_process_keeps_the_limit(tmp_path):
+    """Not much more than the least that the command says makes tiles of a picture, and the peak is below it."""
+    weights = save(network(), tmp_path / 'net.pth')
+    rows, columns = np.mgrid[:800, :1200]
+    pixels = np.stack([rows, columns, rows + columns], axis=2).astype(np.uint16) * 32
+    assert cv2.imwrite(str(tmp_path / 'x.png'), pixels)
+
+    def run(limit):
+        code = (
+            'import sys; from aibnet_arch.toolbox.command import main; code = main(sys.argv[1:]); '
+            'print(open("/proc/self/status").read()); sys.exit(code)'
+        )
+        command = [sys.executable, '-c', code, 'deblur', 'x.png', '-o', 'out', '--overwrite']
+        command += ['--weights', weights, '--device', 'cpu', '--memory', limit]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    refused = run('1MB')
+    assert refused.returncode == 2
+    limit = float(re.search(r'need ([\d.]+) GB', refused.stderr).group(1)) + 0.12
+    done = run(f'{limit:.2f}GB')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'tiles of' in done.stdout
+    assert int(re.search(r'VmHWM:\s*(\d+)', done.stdout).group(1)) * 1024 <= limit * 1e9
