@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .encoders import CheckpointError
+from .encoders import CheckpointError, is_dense
 
 KEY = '_extra_state'  # torch's name for what `get_extra_state` returns
 # These say how a network is trained or run, not which function its weights stand for.
@@ -43,14 +43,14 @@ class Signature:
             CheckpointError: there is none, or it is none of AIBNet's.
         """
         content = state.get(KEY)
-        if not isinstance(content, Tensor) or content.dtype != torch.uint8:
+        if not is_dense(content) or content.dtype != torch.uint8:
             raise CheckpointError(
                 f'{where} is no checkpoint of AIBNet: it does not say of which network its weights are ({KEY})'
             )
         try:
             fields = json.loads(bytes(content.flatten().tolist()))
             trained, arguments = fields['trained'], fields['arguments']
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CheckpointError(f'{where}: {KEY} is damaged ({error!r})') from error
         if type(trained) is not int or trained < 1 or not isinstance(arguments, dict):
             raise CheckpointError(f'{where}: {KEY} is damaged ({fields!r:.200})')

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..modeling import AIBNet
-from ..modeling.encoders import CheckpointError, compare_keys, read_state_dict
+from ..modeling.encoders import CheckpointError, compare_keys, read_state_dict, refuse_lost_weights
 from ..modeling.signature import Signature
 
 
@@ -39,10 +39,11 @@ def network_of(state: Mapping[str, Tensor], *, where: object = 'the state dict')
     try:
         with torch.device('meta'):  # no memory: the arguments come from the file, and may be anything
             problems = compare_keys(AIBNet(**signature.arguments).state_dict(), state)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: more channels than torch can count
         raise CheckpointError(f'{where}: its arguments make no network of this version ({error})') from error
     if problems:
         raise CheckpointError(f'{where}: its weights do not fit its own arguments:\n' + '\n'.join(problems))
+    refuse_lost_weights(state, where=where)
     network = AIBNet(**signature.arguments)
     network.load_state_dict(state)
     return network.eval()

@@ -131,8 +131,6 @@ def _check_required(opt: Mapping[str, Any], classes: Mapping[str, type], *, is_t
     for key in REQUIRED[is_train]:
         if opt.get(key) is None:
             yield f'{key} is missing{did_you_mean(key, others)}'
-    if isinstance(opt.get('name'), str) and '/' in opt['name']:
-        yield f'name: {opt["name"]!r} names a folder, so it may hold no slash'
     for section in ('network_g', 'datasets'):
         if opt.get(section) == {}:
             yield f'{"network_g" if opt.get("network_g") == {} else "datasets"}: there is nothing in it'
