@@ -29,8 +29,8 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
     arguments = _parser(is_train).parse_args()
     opt = load_option_file(arguments.opt)
     apply_overrides(opt, arguments.force_yml or ())
+    preflight(opt, is_train=is_train, auto_resume=arguments.auto_resume)
     opt['auto_resume'], opt['is_train'] = arguments.auto_resume, is_train
-    preflight(opt, is_train=is_train)
 
     if arguments.debug and not opt['name'].startswith('debug'):
         opt['name'] = f'debug_{opt["name"]}'
@@ -118,7 +118,6 @@ def run_check(argv: list[str]) -> int:
     apply_overrides(opt, arguments.force_yml or ())
     datasets = opt.get('datasets')
     is_train = isinstance(datasets, dict) and 'train' in datasets
-    opt['auto_resume'], opt['is_train'] = False, is_train
     try:
         preflight(opt, is_train=is_train, decode=arguments.decode)
     except UserError as error:

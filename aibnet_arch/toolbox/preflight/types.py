@@ -43,7 +43,7 @@ def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 SWITCH = Kind(lambda value: isinstance(value, bool), 'true or false')
-TEXT = Kind(lambda value: isinstance(value, str) and bool(value.strip()), 'a text')
+TEXT = Kind(lambda value: isinstance(value, str) and bool(value.strip()) and '\0' not in value, 'a text')
 FILE_NAME = Kind(_names_file, f'a text that can name a file: printable, no slash, up to {LONGEST_NAME} bytes')
 SEED = Kind(
     lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31,

@@ -48,7 +48,12 @@ def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optiona
     try:
         if cls is AIBNet:
             with torch.device('meta'):  # no memory and no random numbers; other networks may not know it
-                return cls(**arguments), None
+                network = cls(**arguments)
+            needed = sum(value.numel() * value.element_size() for value in network.parameters())
+            here = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+            if needed > here:
+                return None, f'its weights alone need {needed / 1e9:,.0f} GB, and this machine has {here / 1e9:,.0f} GB'
+            return network, None
         with torch.random.fork_rng(devices=[]):
             return cls(**arguments), None
     except Exception as error:  # whatever the constructor of somebody's network raises: it is told, not hidden
