@@ -19,7 +19,8 @@ setup(
     python_requires='>=3.9',
     # BasicSR itself is not listed: users bring a checkout of it, and PyPI's release needs torch to build.
     install_requires=[
-        'einops', 'lmdb', 'numpy', 'opencv-python', 'pillow>=11', 'psutil', 'pyyaml', 'safetensors', 'torch>=2.1', 'tqdm'
+        'einops', 'lmdb', 'numpy', 'opencv-python', 'pillow>=11', 'psutil', 'pyyaml', 'safetensors', 'torch>=2.1',
+        'tqdm',
     ],
     extras_require={
         'demo': ['scikit-image>=0.22'],

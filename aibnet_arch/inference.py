@@ -44,9 +44,9 @@ class InferenceSettings:
     def problems(self, *, num_sub_decoders: int, place: str = 'val.') -> Iterator[str]:
         """What is wrong with the values, a message each; `place` stands before an option's name in it."""
         window, tiles, up_to = self.window, self.tiles, self.up_to
-        if window is not None and (not isinstance(window, int) or window < SCALE or window % SCALE):
+        if window is not None and (type(window) is not int or window < SCALE or window % SCALE):
             yield f'{place}window: {window!r}: expected a positive multiple of {SCALE}, e.g. 384'
-        if up_to is not None and (not isinstance(up_to, int) or not 1 <= up_to <= num_sub_decoders):
+        if up_to is not None and (type(up_to) is not int or not 1 <= up_to <= num_sub_decoders):
             yield f'{place}up_to: {up_to!r}: the network has sub-decoders 1 to {num_sub_decoders}'
         yield from precision_problems(f'{place}autocast', self.autocast)
         for name in ('channels_last', 'compile'):
@@ -56,7 +56,7 @@ class InferenceSettings:
             return
         if not isinstance(tiles, Mapping) or set(tiles) != {'size', 'overlap'}:
             yield f'{place}tiles: {tiles!r}: expected e.g. {{size: 512, overlap: 32}}'
-        elif not all(isinstance(n, int) for n in tiles.values()) or not 0 <= 2 * tiles['overlap'] < tiles['size']:
+        elif not all(type(n) is int for n in tiles.values()) or not 0 <= 2 * tiles['overlap'] < tiles['size']:
             yield f'{place}tiles: {dict(tiles)}: whole numbers, the overlap less than half the size'
 
 

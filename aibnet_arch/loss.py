@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LARGEST = 1e6  # beyond, float32 would overflow
 # MPRNet's five-tap Gaussian (reference [39] of the paper).
 GAUSSIAN_TAPS = (0.05, 0.25, 0.4, 0.25, 0.05)
 
@@ -47,6 +48,9 @@ class AIBNetLoss(nn.Module):
         edge_weight: w_e, delta of Eq. (7).
         frequency_weight: w_f, lambda of Eq. (7).
         eps: epsilon of the Charbonnier distances, in units of the image's range [0, 1].
+
+    Raises:
+        ValueError: a weight is no number from 0 up, or eps is not above 0, where the gradient would be lost.
     """
 
     def __init__(
@@ -58,6 +62,14 @@ class AIBNetLoss(nn.Module):
         eps: float = 1e-3,
     ) -> None:
         super().__init__()
+        numbers = {
+            'charbonnier_weight': charbonnier_weight, 'edge_weight': edge_weight, 'frequency_weight': frequency_weight,
+            'eps': eps,
+        }  # fmt: skip
+        for name, value in numbers.items():
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not 0 <= value <= LARGEST or (name == 'eps' and not value):
+                raise ValueError(f'{name}={value!r}: expected a number {"above 0" if name == "eps" else "from 0 up"}')
         self.charbonnier_weight = charbonnier_weight
         self.edge_weight = edge_weight
         self.frequency_weight = frequency_weight

@@ -4,9 +4,11 @@ import pytest
 import torch
 import yaml
 
+from aibnet_arch import AIBNet
+from aibnet_arch.modeling.signature import KEY
 from aibnet_arch.toolbox.command import main
 
-from .training import make_dataset, options, reset_logger, run
+from .training import NETWORK, make_dataset, options, reset_logger, run
 
 
 @pytest.fixture(scope='module')
@@ -20,6 +22,12 @@ def root(tmp_path_factory):
     torch.save({'params': {'weight': torch.ones(2)}}, root / 'other.pth')
     torch.save({'something': torch.ones(2), 'else': {}}, root / 'keyless.pth')
     torch.save({'weight': torch.ones(2)}, root / 'bare.pth')
+    state = AIBNet(**{key: value for key, value in NETWORK.items() if key != 'type'}).state_dict()
+    torch.save({'params': {key: value for key, value in state.items() if key != KEY}}, root / 'unsigned.pth')
+    state['encoder.intro.bias'][0] = float('nan')
+    torch.save({'params': state}, root / 'lost.pth')
+    state['encoder.intro.bias'] = torch.empty(8, device='meta')
+    torch.save({'params': state}, root / 'shapes.pth')
     (root / 'cut.pth').write_bytes((root / 'other.pth').read_bytes()[:300])
     return root
 
@@ -154,6 +162,54 @@ WRONG = {
     'datasets as a number': (put('datasets', 5), 'datasets: expected keys and values'),
     'a dataset as a path': (put('datasets.val', 'data/val'), 'datasets.val: expected keys and values'),
     'a type that is a list': (put('model_type', ['AIBNetModel']), 'model_type: '),
+    # Names of files and folders
+    'a name that is a folder': (put('name', '..'), "name: '..': expected a text that can name a file"),
+    'a name of this folder': (put('name', '.'), "name: '.': expected a text that can name a file"),
+    'a name too long': (put('name', 'x' * 300), 'up to 200 bytes'),
+    'a zero byte': (put('datasets.train.dataroot_lq', 'a\0b'), "datasets.train.dataroot_lq: 'a\\x00b'"),
+    'a folder of nobody': (put('datasets.train.dataroot_lq', '~nobodyhere/x'), 'there is no ~nobodyhere/x'),
+    'weights of nobody': (put('path.pretrain_network_g', '~nobodyhere/x'), 'there is no file ~nobodyhere/x'),
+    'a path too long': (put('path.resume_state', 'y' * 5000), 'path.resume_state: there is no file yyy'),
+    'a file for a folder': (put('path.experiments_root', 'other.pth/x'), 'path.experiments_root: other.pth is in the way'),
+    'a dataset named as a path': (put('datasets.val.name', '../val'), "datasets.val.name: '../val': expected a text that can name a file"),
+    'a suffix that is a path': (put('val.suffix', '../x'), "val.suffix: '../x': expected a text that can name a file"),
+    # What only a try shows
+    'a seed beyond numpy': (put('manual_seed', 2**40), 'expected a whole number from 0 to 2147483647'),
+    'a number beyond floats': (put('train.optim_g.lr', 10**400), 'expected a number above 0'),
+    'an epoch beyond the memory': (put('datasets.train.dataset_enlarge_ratio', 1e12), 'more than 1e+08'),
+    'an infinite epoch': (put('datasets.train.dataset_enlarge_ratio', 1e308), 'an epoch of inf samples'),
+    'keeping 5.0': (put('logger.keep_checkpoints', 5.0), 'logger.keep_checkpoints: 5.0: expected a whole number'),
+    'an order of axes': (put('val.metrics.psnr.input_order', 'XYZ'), 'val.metrics.psnr: calculate_psnr fails with these options'),
+    'a metric of tensors': (put('val.metrics.psnr.type', 'calculate_psnr_pt'), 'val.metrics.psnr: calculate_psnr_pt fails'),
+    'a border that leaves nothing': (put('val.metrics.psnr.crop_border', 20), 'crop_border of val.metrics, 20, leaves nothing of p0 (40, 40)'),
+    'a weight that is a list': (foreign(train__pixel_opt={'type': 'L1Loss', 'loss_weight': [1, 2]}), 'train.pixel_opt: L1Loss refuses'),
+    'a weight that is not finite': (foreign(train__pixel_opt={'type': 'L1Loss', 'loss_weight': float('nan')}), 'L1Loss is nan for two fine pictures'),
+    'a weight of the loss': (put('train.pixel_opt.edge_weight', 'a'), "train.pixel_opt: AIBNetLoss refuses these options: edge_weight='a'"),
+    'a negative weight of the loss': (put('train.pixel_opt.frequency_weight', -0.1), 'frequency_weight=-0.1: expected a number from 0 up'),
+    'no epsilon': (put('train.pixel_opt.eps', 0), 'eps=0: expected a number above 0'),
+    'a text for the optimizer': (put('train.optim_g.amsgrad', 'nope'), "train.optim_g.amsgrad: 'nope': expected a number, or true or false"),
+    'an optimizer of GPUs': (put('train.optim_g.capturable', True), 'train.optim_g: Adam refuses these options'),
+    'workers that stay': (put('datasets.train.persistent_workers', True), 'needs num_worker_per_gpu: 1 or more'),
+    'a mean alone': (put('datasets.train.mean', [0.5, 0.5, 0.5]), 'PairedFlipDataset cannot load its first sample with these options'),
+    'an option of LMDB': (put('datasets.train.io_backend', {'type': 'lmdb', 'map_size': 'x'}), 'cannot load its first sample'),
+    # Networks
+    'a switch as a text': (put('network_g.normalize_logits', 'false'), "normalize_logits='false': expected true or false"),
+    'a number as a text': (put('network_g.alpha_init', '0.8x'), "alpha_init='0.8x': expected a number"),
+    'a number that is none': (put('network_g.alpha_init', float('nan')), 'alpha_init=nan: expected a number'),
+    'fewer than no blocks': (put('network_g.blocks_per_level', -1), 'blocks_per_level=-1: expected a whole number, 0 or more'),
+    'a billion blocks': (put('network_g.blocks_per_level', 10**9), 'make more than 4000 blocks and masks'),
+    'a billion masks': (put('network_g.num_masks', 10**9), 'make more than 4000 blocks and masks'),
+    'a width beyond the memory': (put('network_g.width', 10**6), 'its weights alone need'),
+    'true sub-decoders': (put('network_g.num_sub_decoders', True), 'num_sub_decoders=True: expected a whole number'),
+    # What the command sets
+    'a flag as an option': (put('auto_resume', True), 'auto_resume: the command sets it itself; leave it out (--auto_resume is a flag'),
+    'a folder of the run': (put('path.models', 'mine'), 'path.models: the command sets it itself'),
+    'the phase of a dataset': (put('datasets.train.phase', 'val'), 'the phase of a dataset is its key'),
+    'the scale of a dataset': (put('datasets.train.scale', 4), 'datasets.train.scale: 4, but scale is 1'),
+    'a dataset to test on': (lambda opt: opt['datasets'].update(test=dict(opt['datasets']['val'])), 'datasets.test: training reads train, val'),
+    'two datasets to train on': (lambda opt: opt['datasets'].update(train_1=dict(opt['datasets']['train'])), 'datasets.train_1: training reads train, val'),
+    'two datasets of one name': (lambda opt: opt['datasets'].update(val_2=dict(opt['datasets']['val'])), "datasets.val_2.name: 'val' is that of datasets.val, too"),
+    'two datasets of one LMDB': (lambda opt: opt['datasets'].update(val_2={**opt['datasets']['val'], 'name': 'other'}), 'is read by datasets.val.dataroot_lq, too'),
     # Missing
     'a section': (put('train', None), 'train is missing'),
     'all of val': (put('val', {}), 'val.save_img is missing'),
@@ -188,6 +244,9 @@ WRONG = {
     'weights of another network, other class': (foreign(path__pretrain_network_g='other.pth'), 'other.pth does not fit ECBSR'),
     'weights without an entry at all': (put('path.pretrain_network_g', 'bare.pth'), 'set path.param_key_*: ~'),
     'weights of which nothing fits': (foreign(path__pretrain_network_g='other.pth', path__strict_load_g=False), 'other.pth does not fit ECBSR'),
+    'weights that do not say of which network': (put('path.pretrain_network_g', 'unsigned.pth'), '1 missing: _extra_state'),
+    'weights that are not finite': (put('path.pretrain_network_g', 'lost.pth'), 'lost.pth: 1 entries hold numbers that are not finite: encoder.intro.bias'),
+    'weights without numbers': (put('path.pretrain_network_g', 'shapes.pth'), "shapes.pth holds no state dict as 'params'"),
     'encoder of another network': (put('path.pretrain_network_encoder', 'other.pth'), 'other.pth does not fit the nafnet encoder'),
     'encoder that is not there': (put('path.pretrain_network_encoder', 'nowhere.pth'), 'path.pretrain_network_encoder: the weights of the nafnet encoder are not at nowhere.pth'),
 }  # fmt: skip
@@ -212,6 +271,12 @@ def test_wrong_options_are_refused_before_anything_is_made(fault, root, monkeypa
     assert everything(root) == before
 
 
+def nested(start, end, merge):
+    """Ten anchors, each of which stands for the one before it ten times."""
+    first = f'a0: &a0 {"{x: 1}" if merge else "[x]"}\n'
+    return first + ''.join(f'a{n}: &a{n} {start}{", ".join([f"*a{n - 1}"] * 10)}{end}\n' for n in range(1, 10))
+
+
 FILES = {
     'a key twice': ('name: a\nname: b\n', "opt.yml, line 2: the key 'name' stands on line 1 already"),
     'a key twice in a section': ('train:\n  total_iter: 1\n  total_iter: 2\n', "the key 'total_iter' stands on line 2"),
@@ -222,6 +287,12 @@ FILES = {
     'a tag': ('name: !!python/object/apply:os.mkdir [boom]\n', 'only plain values are read'),
     'a number': ('5\n', 'must hold keys and values'),
     'a list as a key': ('? [a, b]\n: 1\n', 'opt.yml'),
+    'a tag on what it does not fit': ('name: !!bool maybe\n', 'opt.yml is no YAML'),
+    'anchors of anchors': (nested('[', ']', ''), 'its anchors stand for more than 100,000 values'),
+    'merges of merges': (nested('{<<: [', ']}', '<<: '), 'its anchors stand for more than 100,000 values'),
+    'an anchor in itself': ('name: &a [*a]\n', 'recursive'),
+    'brackets': ('name: ' + '[' * 5000 + '\n', 'opt.yml'),
+    'megabytes': ('name: ' + 'x' * 2_000_000 + '\n', 'opt.yml has 2,000,007 bytes: that is no option file'),
 }
 
 

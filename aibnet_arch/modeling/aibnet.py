@@ -7,7 +7,15 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from .encoders import ENCODERS, CheckpointError, compare_keys, load_published, read_state_dict
+from .arguments import check_arguments
+from .encoders import (
+    ENCODERS,
+    CheckpointError,
+    compare_keys,
+    load_published,
+    read_state_dict,
+    refuse_lost_weights,
+)
 from .padding import pad_to_multiple
 from .signature import KEY, Signature
 from .sub_decoder import LEVELS, SubDecoder
@@ -63,15 +71,10 @@ class AIBNet(nn.Module):
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ('self', '__class__')}
         super().__init__()
-        if encoder not in ENCODERS:
+        check_arguments(arguments)
+        if not isinstance(encoder, str) or encoder not in ENCODERS:
             raise ValueError(f'encoder={encoder!r}: expected one of {", ".join(ENCODERS)}')
-        if len(encoder_blocks) != LEVELS:
-            raise ValueError(f'encoder_blocks={list(encoder_blocks)}: expected {LEVELS} numbers')
-        if num_sub_decoders < 1:
-            raise ValueError(f'num_sub_decoders={num_sub_decoders}: expected 1 or more')
         heads = (heads,) * LEVELS if isinstance(heads, int) else tuple(heads)
-        if len(heads) != LEVELS:
-            raise ValueError(f'heads={list(heads)}: expected one number or {LEVELS}')
         self.arguments = {**arguments, 'encoder_blocks': list(encoder_blocks), 'heads': list(heads)}
         noise = {'code_noise': code_noise} if encoder == 'ufpnet' else {}
         if code_noise and not noise:
@@ -241,6 +244,7 @@ class AIBNet(nn.Module):
         problems = compare_keys({key: value for key, value in own.items() if key.startswith(parts)}, state)
         if problems:
             raise CheckpointError(f'{path} does not fit network_g:\n' + '\n'.join(problems))
+        refuse_lost_weights(state, where=path)
         self.load_state_dict({**own, **state})
         return trained
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .encoders import CheckpointError
+from .encoders import CheckpointError, is_dense
 
 KEY = '_extra_state'  # torch's name for what `get_extra_state` returns
 MOST_BYTES = 1 << 16  # a few hundred are usual
@@ -44,7 +44,7 @@ class Signature:
             CheckpointError: there is none, or it is none of AIBNet's.
         """
         content = state.get(KEY)
-        if not isinstance(content, Tensor) or content.dtype != torch.uint8:
+        if not is_dense(content) or content.dtype != torch.uint8:
             raise CheckpointError(
                 f'{where} is no checkpoint of AIBNet: it does not say of which network its weights are ({KEY})'
             )

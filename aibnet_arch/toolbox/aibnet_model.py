@@ -1,9 +1,9 @@
 """The progressive-stage model class, on top of BasicSR's SRModel."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
-from pathlib import Path
 
 import torch
 from basicsr.models.sr_model import SRModel
@@ -75,7 +75,7 @@ class AIBNetModel(SRModel):
         encoder = path.get('pretrain_network_encoder')
         for key, load in (('encoder', net.load_encoder), ('stages', net.load_stages)):
             file = path.get(f'pretrain_network_{key}')
-            if file and (key == 'encoder' or Path(file).expanduser().is_file()):
+            if file and (key == 'encoder' or os.path.isfile(os.path.expanduser(file))):
                 try:
                     with warnings.catch_warnings():
                         warnings.simplefilter('ignore')  # that nothing is copied is what we want

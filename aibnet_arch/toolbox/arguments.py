@@ -33,8 +33,8 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
     apply_overrides(opt, arguments.force_yml or ())
     register_wanted(opt)
     arguments.options = to_yaml(opt)
+    preflight(opt, is_train=is_train, auto_resume=arguments.auto_resume)
     opt['auto_resume'], opt['is_train'] = arguments.auto_resume, is_train
-    preflight(opt, is_train=is_train)
 
     if arguments.debug and not opt['name'].startswith('debug'):
         opt['name'] = f'debug_{opt["name"]}'
@@ -139,7 +139,6 @@ def check_options(opt: dict, *, name: str, decode: str = 'sample') -> None:
     register_wanted(opt)
     datasets = opt.get('datasets')
     is_train = isinstance(datasets, dict) and 'train' in datasets
-    opt['auto_resume'], opt['is_train'] = False, is_train
     try:
         preflight(opt, is_train=is_train, decode=decode)
     except UserError as error:

@@ -41,6 +41,10 @@ _FLOAT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.mapping)
 _Loader.add_implicit_resolver('tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789'))
 
+# No option file comes near: beyond, it is a data file by mistake, or made to fill the memory.
+LARGEST = 1_000_000  # bytes
+MOST_VALUES = 100_000
+
 
 def load_option_file(path: Union[str, Path]) -> OrderedDict:
     """Read a YAML option file.
@@ -54,6 +58,8 @@ def load_option_file(path: Union[str, Path]) -> OrderedDict:
     path = Path(path)
     if not path.is_file():
         raise OptionError([f'no option file {path}'])
+    if path.stat().st_size > LARGEST:
+        raise OptionError([f'{path} has {path.stat().st_size:,d} bytes: that is no option file'])
     try:
         text = path.read_text(encoding='utf-8')
     except UnicodeDecodeError as error:
@@ -72,16 +78,33 @@ def parse_yaml(text: str, *, name: str) -> Any:
     """
     try:
         loader = _Loader(text, name)
-        value = loader.get_single_data()
+        node = loader.get_single_node()
+        if _count(node, {}) > MOST_VALUES:
+            raise OptionError([f'{name}: its anchors stand for more than {MOST_VALUES:,d} values: no option file has that'])
+        value = None if node is None else loader.construct_document(node)
+    except OptionError:
+        raise
     except yaml.constructor.ConstructorError as error:
         raise OptionError([f'{_place(name, error)}: {error.problem}; only plain values are read']) from error
     except yaml.MarkedYAMLError as error:
         raise OptionError([f'{_place(name, error)}: {error.problem}']) from error
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:  # TypeError: a list as a key
-        raise OptionError([f'{name} is no YAML: {error}']) from error
+    except Exception as error:  # PyYAML stumbles in many ways, e.g. over a list as a key or `!!bool maybe`
+        raise OptionError([f'{name} is no YAML: {error or type(error).__name__}']) from error
     if loader.problems:
         raise OptionError(loader.problems)
     return _unshared(value)
+
+
+def _count(node: Any, known: dict[int, int]) -> int:
+    """How many values a YAML node stands for, those of an anchor once for each place that uses it."""
+    if isinstance(node, tuple):  # key and value
+        return sum(_count(part, known) for part in node)
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 0  # of one that holds itself, which is refused later
+        known[id(node)] = 1 + sum(_count(part, known) for part in node.value)
+    return known[id(node)]
 
 
 def _place(name: str, error: yaml.MarkedYAMLError) -> str:

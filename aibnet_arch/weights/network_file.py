@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..modeling import AIBNet
-from ..modeling.encoders import CheckpointError, compare_keys, read_state_dict
+from ..modeling.encoders import CheckpointError, compare_keys, read_state_dict, refuse_lost_weights
 from ..modeling.encoders.checkpoint import refuse_hollow
 from ..modeling.signature import Signature
 
@@ -38,6 +38,7 @@ def network_of(state: Mapping[str, Tensor], *, where: object = 'the state dict')
         CheckpointError: it is none of AIBNet's, or its parts do not agree.
     """
     network = AIBNet(**outline_of(state, where=where)[0].arguments)
+    refuse_lost_weights(state, where=where)
     network.load_state_dict(state)
     return network.eval()
 

@@ -1,6 +1,14 @@
 """The pretrained encoders: UFPNet by default, NAFNet as the alternative (Section 4.1, Table 5)."""
 
-from .checkpoint import PUBLISHED, CheckpointError, compare_keys, load_published, read_state_dict
+from .checkpoint import (
+    PUBLISHED,
+    CheckpointError,
+    compare_keys,
+    is_dense,
+    load_published,
+    read_state_dict,
+    refuse_lost_weights,
+)
 from .nafnet import NAFNetEncoder
 from .ufpnet import UFPNetEncoder
 
@@ -13,6 +21,8 @@ __all__ = [
     'NAFNetEncoder',
     'UFPNetEncoder',
     'compare_keys',
+    'is_dense',
     'load_published',
     'read_state_dict',
+    'refuse_lost_weights',
 ]

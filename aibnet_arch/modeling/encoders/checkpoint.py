@@ -1,6 +1,8 @@
 """Load the authors' checkpoints into the encoders, strictly and without executing anything from the file."""
 
+import os
 import pickle
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,21 +59,29 @@ def read_plain(path: Union[str, Path]) -> object:
     Raises:
         CheckpointError: the file does not exist, is damaged, or holds anything else.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f'{path} is a folder, not a file' if path.is_dir() else f'no file {path}')
+    text = os.path.expanduser(path)
+    if not os.path.isfile(text):
+        raise CheckpointError(f'{path} is a folder, not a file' if os.path.isdir(text) else f'no file {path}')
+    path = Path(text)
     if path.suffix.lower() == SAFETENSORS:
         return _read_safetensors(path)
+    # Torch before 2.6 unpacks archives of this kind with all that is in them, weights_only or not (CVE-2025-32434).
+    if tarfile.is_tarfile(path):
+        raise CheckpointError(_refused(path))
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch's own message suggests to switch the protection off; ours must not.
-        raise CheckpointError(
-            f'{path} is refused: it holds more than tensors and plain containers, or it is damaged. '
-            'Nothing in it was executed. Take the file from where it was made again.'
-        ) from error
     except Exception as error:  # whatever a damaged file makes torch's reader stumble over
+        # Torch's own messages suggest to switch the protection off; ours must not.
+        if isinstance(error, pickle.UnpicklingError) or 'weights_only' in str(error):
+            raise CheckpointError(_refused(path)) from error
         raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}). It may be truncated.') from error
+
+
+def _refused(path: Path) -> str:
+    return (
+        f'{path} is refused: it holds more than tensors and plain containers, or it is damaged. '
+        'Nothing in it was executed. Take the file from where it was made again.'
+    )
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -117,28 +127,38 @@ def read_state_dict(path: Union[str, Path], *, param_key: str = 'params') -> dic
             raise CheckpointError(f'{path} has no entry {param_key!r}; it has: {entries}')
         content = content[param_key]
     state = {str(key).removeprefix('module.'): value for key, value in content.items()}
-    strangers = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    strangers = [key for key, value in state.items() if not is_dense(value)]
     if strangers:
-        raise CheckpointError(f'{path}: these entries are no tensors: {_some(strangers)}')
+        raise CheckpointError(f'{path}: these entries are no tensors with numbers in them: {_some(strangers)}')
     return state
 
 
-def refuse_hollow(state: Mapping[str, Tensor], *, where: object) -> None:
-    """Refuse tensors that claim more numbers than the file holds, and those that are no plain arrays.
+def is_dense(value: object) -> bool:
+    """Whether it is a tensor with a number for each entry.
 
-    Some bytes of a file can stand for a tensor of any shape, with one number repeated; to use it would fill the memory.
-
-    Raises:
-        CheckpointError: the message names them.
+    A file may also hold sparse ones, shapes alone, and tensors of any shape that repeat the few numbers which are
+    there; to use one of those would fill the memory.
     """
-    hollow = [
-        str(key)
-        for key, value in state.items()
-        if value.layout is not torch.strided or value.is_meta or value.is_quantized
-        or value.numel() * value.element_size() > value.untyped_storage().nbytes()
-    ]  # fmt: skip
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_meta or value.is_quantized)
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
+
+
+def refuse_hollow(state: Mapping[str, object], *, where: object) -> None:
+    """Raise CheckpointError if entries are no plain arrays of numbers, or not wholly there."""
+    hollow = [str(key) for key, value in state.items() if not is_dense(value)]
     if hollow:
         raise CheckpointError(f'{where}: these are no plain arrays of numbers, or not wholly there: {_some(hollow)}')
+
+
+def refuse_lost_weights(state: Mapping[str, Tensor], *, where: object) -> None:
+    """Raise CheckpointError if weights are not finite: what uses them would lose its numbers later, without a name."""
+    lost = [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if lost:
+        raise CheckpointError(f'{where}: {len(lost)} entries hold numbers that are not finite: {_some(lost)}')
 
 
 def load_published(
@@ -159,7 +179,7 @@ def load_published(
     Raises:
         CheckpointError: nothing has been loaded then.
     """
-    if not Path(path).expanduser().is_file():
+    if not os.path.isfile(os.path.expanduser(path)):
         raise CheckpointError(PUBLISHED[kind].missing(kind=kind, path=path))
     state = read_state_dict(path, param_key=param_key)
     dropped = [key for key in state if key.startswith(encoder.UNUSED_KEYS)]
@@ -171,6 +191,7 @@ def load_published(
             f'{path} does not fit the {kind} encoder of network_g (width, encoder_blocks and middle_blocks must be '
             f'those of the checkpoint, and encoder its kind):\n' + '\n'.join(problems)
         )
+    refuse_lost_weights(state, where=path)
     encoder.load_state_dict(state)
     return dropped
 
@@ -185,7 +206,7 @@ def compare_keys(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> l
     misshaped = [
         f'{key}: {tuple(given[key].shape)} in the file, {tuple(wanted[key].shape)} in the network'
         for key in wanted
-        if key in given and given[key].shape != wanted[key].shape and not key.endswith('_extra_state')
+        if key in given and not key.endswith('_extra_state') and given[key].shape != wanted[key].shape
     ]
     found = (('missing', missing), ('unexpected', unexpected), ('of another shape', misshaped))
     return [f'  {len(keys)} {what}: {_some(keys)}' for what, keys in found if keys]

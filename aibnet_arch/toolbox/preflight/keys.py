@@ -27,6 +27,10 @@ _TOOLBOX = __package__.rpartition('.')[0]
 _INSTALLED = ('torch', 'torchvision', 'numpy', 'abc', 'builtins', 'typing', 'collections')
 # What the storages of BasicSR's FileClient take.
 _BACKENDS = {'disk': ('type',), 'lmdb': ('type', 'readonly', 'lock', 'readahead', 'map_size', 'max_readers')}
+_SET_BY_COMMAND = {
+    '': ('auto_resume', 'is_train', 'dist', 'rank', 'world_size', 'root_path', 'manual_seed_is_drawn'),
+    'path': ('models', 'training_states', 'log', 'visualization'),
+}
 _SLURM = ('backend', 'port')  # what dist_util.init_dist takes
 
 
@@ -54,6 +58,24 @@ def check_keys(opt: Mapping[str, Any], model: Optional[type], datasets: Mapping[
         kind = backend.get('type') if isinstance(backend, Mapping) else None
         if isinstance(kind, str) and kind in _BACKENDS:
             yield from _unread(f'{place}.io_backend', '', backend, Reads({'': frozenset(_BACKENDS[kind])}))
+
+
+def check_set_by_command(opt: Mapping[str, Any]) -> Iterator[str]:
+    """A message for each key whose value the command would overwrite: BasicSR reads them, but not from the file.
+
+    Args:
+        opt: the options; `datasets` holds mappings alone.
+    """
+    for section, keys in _SET_BY_COMMAND.items():
+        for key in keys:
+            if key in _at(opt, section):
+                flag = ' (--auto_resume is a flag of the command)' if key == 'auto_resume' else ''
+                yield f'{section + "." if section else ""}{key}: the command sets it itself; leave it out{flag}'
+    for phase, dataset in opt['datasets'].items():
+        if dataset.get('phase', phase.split('_')[0]) != phase.split('_')[0]:
+            yield f'datasets.{phase}.phase: {dataset["phase"]!r}: the phase of a dataset is its key; leave it out'
+        if dataset.get('scale', opt.get('scale')) != opt.get('scale'):
+            yield f'datasets.{phase}.scale: {dataset["scale"]!r}, but scale is {opt.get("scale")!r}; leave it out here'
 
 
 def _at(opt: Mapping[str, Any], section: str) -> Mapping[str, Any]:

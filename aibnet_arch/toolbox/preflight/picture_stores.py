@@ -1,5 +1,6 @@
 """The pictures of one side of a dataset of pairs, as BasicSR finds them: in an LMDB or in a folder."""
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -132,7 +133,7 @@ def open_pair(dataset: Mapping[str, Any]) -> tuple[dict[str, PictureStore], list
     Returns:
         'dataroot_lq' and 'dataroot_gt' to their stores, as far as there are any, and the problems.
     """
-    folders = {key: Path(dataset[key]).expanduser() for key in ('dataroot_lq', 'dataroot_gt')}
+    folders = {key: Path(os.path.expanduser(dataset[key])) for key in ('dataroot_lq', 'dataroot_gt')}
     stores: dict[str, PictureStore] = {}
     problems = []
     for key, folder in folders.items():
@@ -150,8 +151,8 @@ def open_pair(dataset: Mapping[str, Any]) -> tuple[dict[str, PictureStore], list
     lq, gt = folders['dataroot_lq'], folders['dataroot_gt']
     if listed:
         try:
-            lines = Path(listed).expanduser().read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            lines = Path(os.path.expanduser(listed)).read_text().splitlines()
+        except (OSError, ValueError) as error:  # ValueError: no text
             return stores, [f'meta_info_file: {listed} cannot be read: {error}']
         names = [line.strip().split(' ')[0] for line in lines]
         if '' in names:

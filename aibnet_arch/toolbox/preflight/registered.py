@@ -22,7 +22,7 @@ def is_trusted(thing: Any) -> bool:
 
 
 def check_registered(opt: Mapping[str, Any]) -> Iterator[str]:
-    """Names that the registries do not know, and arguments that the networks, losses and metrics do not take."""
+    """Names that the registries do not know, and arguments that the networks and losses do not take."""
     from basicsr.utils import registry
 
     if opt.get('model_type') is not None:
@@ -36,12 +36,6 @@ def check_registered(opt: Mapping[str, Any]) -> Iterator[str]:
     for key, value in (opt.get('train') or {}).items():
         if value and key.endswith('_opt') and (key == 'pixel_opt' or (isinstance(value, Mapping) and 'type' in value)):
             yield from check_call(value, registry.LOSS_REGISTRY, f'train.{key}')
-    metrics = (opt.get('val') or {}).get('metrics')
-    if metrics is not None and not isinstance(metrics, Mapping):
-        yield f'val.metrics: expected keys and values, found {metrics!r}'
-    for name, value in metrics.items() if isinstance(metrics, Mapping) else ():
-        content = {k: v for k, v in value.items() if k != 'better'} if isinstance(value, Mapping) else value
-        yield from check_call(content, registry.METRIC_REGISTRY, f'val.metrics.{name}', given=('img', 'img2'))
 
 
 def _check_name(name: Any, registry: Any, place: str) -> Iterator[str]:

@@ -4,14 +4,17 @@ Nothing is created or moved here. All problems are told at once: what hangs on a
 passed over, everything else is checked.
 """
 
+import os
+import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import OptionError
 from ..option_file import did_you_mean
-from .data import check_dataset
-from .keys import check_keys
+from .data import check_dataset, check_together
+from .folders import check_folders
+from .keys import check_keys, check_set_by_command
+from .metrics import check_metrics, largest_border
 from .page import check_page
 from .registered import check_registered, is_trusted, registered
 from .required import required_keys
@@ -32,15 +35,22 @@ REQUIRED_IN = {
 REQUIRED_OF_DATASETS = {True: ('name', 'type', 'batch_size_per_gpu', 'num_worker_per_gpu'), False: ('name', 'type')}
 # Of these keys `~` is no value, whatever the dataset.
 NEVER_NONE = (*REQUIRED_OF_DATASETS[True], 'io_backend', 'gt_size', 'dataroot_lq', 'dataroot_gt')
+# What upstream's pipelines go through; at anything else they stop when the run has begun.
+PHASES = {True: r'train|val(_.+)?', False: r'(val|test)(_.+)?'}
+TOLD_PHASES = {
+    True: 'training reads train, val, val_1, val_2 and so on',
+    False: 'testing reads test, test_1, val, val_1 and so on',
+}
 SECTIONS = ('path', 'train', 'logger', 'val', 'datasets', 'network_g')
 
 
-def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
+def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: str = 'sample') -> None:
     """Check the options of a run.
 
     Args:
-        opt: as read from the file, before BasicSR's own additions but for `auto_resume`. A missing `path` is added.
+        opt: as read from the file, before BasicSR's own additions. A missing `path` is added.
         is_train: training or testing.
+        auto_resume: the command's flag.
         decode: which pictures to decode: 'none', a 'sample', or 'all'.
 
     Raises:
@@ -50,7 +60,7 @@ def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
 
     if opt.get('path') is None:
         opt['path'] = {}
-    problems = [*_check_keys_are_texts(opt), *_check_sections(opt)]
+    problems = [*_check_keys_are_texts(opt), *_check_sections(opt, is_train=is_train)]
     # What has no structure has been told above; the other checks do not see it.
     sound = _with_text_keys(opt)
     for section in SECTIONS:
@@ -66,26 +76,29 @@ def preflight(opt: dict, *, is_train: bool, decode: str = 'sample') -> None:
     problems += [problem for problem in required if not problem.startswith(broken)]
     others = [phase for phase, cls in classes.items() if not (cls and is_trusted(cls))]
     problems += check_types(sound, others=others)
-    problems += check_registered(sound)
+    problems += [*check_registered(sound), *check_metrics(sound['val'] or {})]
     problems += check_devices(sound)
     # What hangs on a part that is wrong in itself would only stumble over it.
     wrong = {place for place in (*sound, *(f'datasets.{phase}' for phase in known)) if _below(problems, place)}
-    problems += check_keys(sound, model, known)
+    problems += [*check_keys(sound, model, known), *check_set_by_command(sound)]
     problems += check_page(sound, model, is_train=is_train)
     train_is_whole = is_train and 'train' not in wrong and bool(sound.get('train'))
     if train_is_whole:
         problems += check_training(sound, model)
     problems += _check_files(sound)
+    problems += check_together(sound['datasets'])
     if 'path' not in wrong:
+        problems += check_folders(sound, is_train=is_train)
         problems += check_networks(sound, wrong=wrong)
     can_ask = not wrong & {'path', 'val', 'scale'} and not _below(problems, 'network_g') and bool(sound['network_g'])
     if model and can_ask and (train_is_whole or not is_train):
-        problems += _check_model(model, sound, is_train=is_train)
+        problems += _check_model(model, {**sound, 'auto_resume': auto_resume}, is_train=is_train)
     for phase, dataset in sound['datasets'].items():
         if phase in known and not wrong & {f'datasets.{phase}', 'scale'}:
             batch = batch_of_run(sound) if phase == 'train' and 'num_gpu' in sound and 'num_gpu' not in wrong else None
+            border = 0 if phase == 'train' else largest_border(sound['val'] or {})
             problems += check_dataset(
-                phase, dataset, known[phase], scale=sound.get('scale') or 1, batch=batch, decode=decode
+                phase, dataset, known[phase], scale=sound.get('scale') or 1, batch=batch, border=border, decode=decode
             )
     if problems:
         raise OptionError(list(dict.fromkeys(problems)))
@@ -116,7 +129,7 @@ def _with_text_keys(options: Any) -> Any:
     return options
 
 
-def _check_sections(opt: Mapping[str, Any]) -> Iterator[str]:
+def _check_sections(opt: Mapping[str, Any], *, is_train: bool) -> Iterator[str]:
     for section in SECTIONS:
         if opt.get(section) is not None and not isinstance(opt[section], Mapping):
             yield f'{section}: expected keys and values, found {opt[section]!r}'
@@ -124,17 +137,15 @@ def _check_sections(opt: Mapping[str, Any]) -> Iterator[str]:
     for phase, dataset in datasets.items() if isinstance(datasets, Mapping) else ():
         if not isinstance(dataset, Mapping):
             yield f'datasets.{phase}: expected keys and values, found {dataset!r}'
-        elif isinstance(phase, str) and phase.split('_')[0] not in ('train', 'val', 'test'):
-            yield f'datasets.{phase}: expected train, val, val_1, test, test_1 and so on'
+        elif isinstance(phase, str) and not re.fullmatch(PHASES[is_train], phase):
+            yield f'datasets.{phase}: {TOLD_PHASES[is_train]}'
 
 
 def _check_required(opt: Mapping[str, Any], classes: Mapping[str, type], *, is_train: bool) -> Iterator[str]:
-    others = [key for key in opt if key not in (*REQUIRED[is_train], 'is_train', 'auto_resume')]
+    others = [key for key in opt if key not in REQUIRED[is_train]]
     for key in REQUIRED[is_train]:
         if opt.get(key) is None:
             yield f'{key} is missing{did_you_mean(key, others)}'
-    if isinstance(opt.get('name'), str) and '/' in opt['name']:
-        yield f'name: {opt["name"]!r} names a folder, so it may hold no slash'
     for section in ('network_g', 'datasets'):
         if opt.get(section) == {}:
             yield f'{"network_g" if opt.get("network_g") == {} else "datasets"}: there is nothing in it'
@@ -161,7 +172,7 @@ def _check_files(opt: Mapping[str, Any]) -> Iterator[str]:
         names_file = key == 'resume_state' or key.startswith('pretrain_network_')
         if not names_file or not isinstance(value, str) or key == 'pretrain_network_encoder':
             continue
-        if not Path(value).expanduser().is_file():
+        if not os.path.isfile(os.path.expanduser(value)):
             yield f'path.{key}: there is no file {value}'
 
 

@@ -43,6 +43,8 @@ def check_training(opt: Mapping[str, Any], model: Optional[type]) -> Iterator[st
     mode = loading.get('prefetch_mode')
     if mode not in (None, 'cpu', 'cuda'):
         yield f'datasets.train.prefetch_mode: {mode!r}: expected ~, cpu or cuda'
+    if loading.get('persistent_workers') and not loading.get('num_worker_per_gpu'):
+        yield 'datasets.train.persistent_workers: true needs num_worker_per_gpu: 1 or more'
     if mode == 'cuda' and not (torch.cuda.is_available() and loading.get('pin_memory') is True):
         yield 'datasets.train.prefetch_mode: cuda needs a GPU, and pin_memory: true'
 
@@ -82,9 +84,14 @@ def _check_optimizer(place: str, options: Any) -> Iterator[str]:
     unknown = [key for key in options if key not in (*known, 'type')]
     for key in unknown:
         yield f'{place}.{key}: {kind} has no such option{did_you_mean(key, known)}'
-    if not unknown:
+    texts = [key for key, value in options.items() if key != 'type' and isinstance(value, str)]
+    for key in texts:
+        yield f'{place}.{key}: {options[key]!r}: expected a number, or true or false'
+    if not unknown and not texts:
+        weight = torch.zeros(1, requires_grad=True)
+        weight.grad = torch.ones(1)
         try:
-            getattr(torch.optim, kind)([torch.zeros(1)], **{k: v for k, v in options.items() if k != 'type'})
+            getattr(torch.optim, kind)([weight], **{k: v for k, v in options.items() if k != 'type'}).step()
         except Exception as error:  # whatever values make it stumble over: it is told, not hidden
             yield f'{place}: {kind} refuses these options: {error or type(error).__name__}'
 
@@ -157,6 +164,10 @@ def _check_loss(train: Mapping[str, Any], model: Optional[type]) -> Iterator[str
     if cls is None:
         return  # told elsewhere
     try:
-        cls(**{key: deepcopy(value) for key, value in options.items() if key != 'type'})
-    except Exception as error:  # whatever the constructor of somebody's loss raises: it is told, not hidden
+        loss = cls(**{key: deepcopy(value) for key, value in options.items() if key != 'type'})
+        value = loss(torch.zeros(1, 3, 16, 16), torch.full((1, 3, 16, 16), 0.5)) if is_trusted(cls) else None
+    except Exception as error:  # whatever somebody's loss raises: it is told, not hidden
         yield f'train.pixel_opt: {options["type"]} refuses these options: {error or type(error).__name__}'
+        return
+    if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
+        yield f'train.pixel_opt: with these options {options["type"]} is {float(value.mean())} for two fine pictures'

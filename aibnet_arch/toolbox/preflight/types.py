@@ -1,9 +1,12 @@
 """Types and ranges of the options that BasicSR and this package read."""
 
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+LONGEST_NAME = 200  # bytes; file systems have 255, and BasicSR appends times and endings
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,18 @@ class Kind:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    # Whole numbers beyond floats are nothing that torch can take.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
 
 
 def _whole(value: Any) -> bool:  # `!!float 5e3` is one, too
     return _number(value) and value == value and abs(value) != float('inf') and value == int(value)
+
+
+def _names_file(value: Any) -> bool:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        return False
+    return '/' not in value and value not in ('.', '..') and len(value.encode()) <= LONGEST_NAME
 
 
 def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -32,7 +42,12 @@ def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 SWITCH = Kind(lambda value: isinstance(value, bool), 'true or false')
-TEXT = Kind(lambda value: isinstance(value, str) and bool(value.strip()), 'a text')
+TEXT = Kind(lambda value: isinstance(value, str) and bool(value.strip()) and '\0' not in value, 'a text')
+FILE_NAME = Kind(_names_file, f'a text that can name a file: printable, no slash, up to {LONGEST_NAME} bytes')
+SEED = Kind(
+    lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31,
+    f'a whole number from 0 to {2**31 - 1}',  # numpy's limit is twice that; each process adds its rank
+)
 COUNT = Kind(lambda value: _whole(value) and value >= 1, 'a whole number from 1 up')
 COUNT_OR_ZERO = Kind(lambda value: _whole(value) and value >= 0, 'a whole number from 0 up')
 # Where BasicSR hands the number on to what takes no 5.0.
@@ -59,7 +74,7 @@ BETTER = Kind(lambda value: value in ('higher', 'lower'), 'higher or lower')
 
 # Section to option to kind; `*` stands for any name.
 KINDS: dict[str, dict[str, Kind]] = {
-    '': {'name': TEXT, 'model_type': TEXT, 'scale': EXACT_COUNT, 'manual_seed': EXACT_COUNT_OR_ZERO,
+    '': {'name': FILE_NAME, 'model_type': TEXT, 'scale': EXACT_COUNT, 'manual_seed': SEED,
          'find_unused_parameters': SWITCH, 'dist_params': SECTION},
     'dist_params': {'backend': TEXT, 'port': EXACT_COUNT},
     'train': {'total_iter': COUNT, 'warmup_iter': WARMUP, 'ema_decay': DECAY, 'grad_clip': POSITIVE,
@@ -69,15 +84,15 @@ KINDS: dict[str, dict[str, Kind]] = {
     'train.*_opt': {'loss_weight': WEIGHT},
     'train.scheduler': {'type': TEXT, 'periods': COUNTS, 'restart_weights': NUMBERS, 'milestones': COUNTS,
                         'restarts': COUNTS_OR_ZERO, 'gamma': POSITIVE, 'eta_min': NOT_NEGATIVE},
-    'val': {'val_freq': COUNT, 'save_img': SWITCH, 'pbar': SWITCH, 'suffix': TEXT, 'pad_to': EXACT_COUNT,
+    'val': {'val_freq': COUNT, 'save_img': SWITCH, 'pbar': SWITCH, 'suffix': FILE_NAME, 'pad_to': EXACT_COUNT,
             'pad_to_square': SWITCH},
     'val.metrics.*': {'type': TEXT, 'crop_border': EXACT_COUNT_OR_ZERO, 'test_y_channel': SWITCH, 'better': BETTER},
-    'logger': {'print_freq': COUNT, 'save_checkpoint_freq': COUNT, 'keep_checkpoints': COUNT, 'use_tb_logger': SWITCH,
-               'wandb': SECTION},
+    'logger': {'print_freq': COUNT, 'save_checkpoint_freq': COUNT, 'keep_checkpoints': EXACT_COUNT,
+               'use_tb_logger': SWITCH, 'wandb': SECTION},
     'logger.wandb': {'project': TEXT, 'resume_id': TEXT},
     'path': {'strict_load_*': SWITCH, 'param_key_*': TEXT, 'pretrain_network_*': TEXT, 'resume_state': TEXT,
              'experiments_root': TEXT, 'results_root': TEXT},
-    'datasets.*': {'name': TEXT, 'type': TEXT, 'io_backend': STORAGE, 'dataroot_lq': TEXT, 'dataroot_gt': TEXT,
+    'datasets.*': {'name': FILE_NAME, 'type': TEXT, 'io_backend': STORAGE, 'dataroot_lq': TEXT, 'dataroot_gt': TEXT,
                    'meta_info_file': TEXT, 'filename_tmpl': TEXT, 'gt_size': EXACT_COUNT,
                    'iters': COUNTS, 'gt_sizes': COUNTS, 'mini_batch_sizes': COUNTS,
                    'batch_size_per_gpu': EXACT_COUNT, 'num_worker_per_gpu': EXACT_COUNT_OR_ZERO,

@@ -1,14 +1,14 @@
 """Checks of networks and of the weights that they are to start from, before anything starts."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
 
-from ...modeling.encoders import CheckpointError, compare_keys
+from ...modeling.encoders import CheckpointError, compare_keys, is_dense, refuse_lost_weights
 from ...modeling.encoders.checkpoint import read_plain
 from .registered import registered
 
@@ -29,7 +29,7 @@ def check_networks(opt: Mapping[str, Any], *, wrong: Collection[str] = ()) -> It
             yield f'{key}: {problem}'
         name = key.removeprefix('network_')
         file = path.get(f'pretrain_{key}')
-        if network is None or not file or not Path(file).expanduser().is_file() or path.get('resume_state'):
+        if network is None or not file or not os.path.isfile(os.path.expanduser(file)) or path.get('resume_state'):
             continue  # a resumed run takes its own weights
         param_key, strict = path.get(f'param_key_{name}', 'params'), path.get(f'strict_load_{name}', True)
         for problem in weight_problems(network, file, param_key=param_key, strict=strict):
@@ -48,7 +48,12 @@ def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optiona
     try:
         if cls is AIBNet:
             with torch.device('meta'):  # no memory and no random numbers; other networks may not know it
-                return cls(**arguments), None
+                network = cls(**arguments)
+            needed = sum(value.numel() * value.element_size() for value in network.parameters())
+            here = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+            if needed > here:
+                return None, f'its weights alone need {needed / 1e9:,.0f} GB, and this machine has {here / 1e9:,.0f} GB'
+            return network, None
         with torch.random.fork_rng(devices=[]):
             return cls(**arguments), None
     except Exception as error:  # whatever the constructor of somebody's network raises: it is told, not hidden
@@ -71,18 +76,28 @@ def weight_problems(network: nn.Module, path: str, *, param_key: Optional[str], 
             yield f'{path} has no entry {param_key!r}; it has: {some}{hint}'
             return
         content = content[taken]
-    plain = isinstance(content, Mapping) and {k: v for k, v in content.items() if not str(k).endswith('_extra_state')}
-    if not plain or not all(isinstance(value, Tensor) for value in plain.values()):
+    dense = isinstance(content, Mapping) and all(
+        is_dense(value) for key, value in content.items() if not str(key).endswith('_extra_state')
+    )
+    if not content or not dense:
         yield f'{path} holds no state dict{"" if param_key is None else f" as {param_key!r}"}'
         return
-    given = {str(key).removeprefix('module.'): value for key, value in plain.items()}
-    wanted = {key: value for key, value in network.state_dict().items() if not key.endswith('_extra_state')}
+    given = {str(key).removeprefix('module.'): value for key, value in content.items()}
+    wanted = network.state_dict()
     problems = compare_keys(wanted, given)
-    fitting = [key for key, value in given.items() if key in wanted and wanted[key].shape == value.shape]
+    fitting = {
+        key: value for key, value in given.items()
+        if key in wanted and is_dense(value) and value.shape == getattr(wanted[key], 'shape', None)
+    }  # fmt: skip
     if problems and (strict or not fitting):
         yield f'{path} does not fit {type(network).__name__}:\n' + '\n'.join(problems)
-    elif not problems and '_extra_state' in content:
-        try:
-            network.set_extra_state(content['_extra_state'])
-        except CheckpointError as error:
-            yield f'{path}: {error}'
+        return
+    try:
+        refuse_lost_weights(fitting, where=path)
+    except CheckpointError as error:
+        yield str(error)
+    try:
+        if '_extra_state' in (fitting if problems else given):
+            network.set_extra_state(given['_extra_state'])
+    except CheckpointError as error:
+        yield f'{path}: {error}'

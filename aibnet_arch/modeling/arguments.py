@@ -1,0 +1,57 @@
+"""Which values of AIBNet's arguments can make a network. They come from option files and from files of weights."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .sub_decoder import LEVELS
+
+MOST_PARTS = 4000  # blocks and masks; AIBNet-L has 170. To build millions takes hours, and then the memory.
+SWITCHES = ('normalize_logits', 'freeze_encoder', 'code_noise')
+AT_LEAST = {
+    'width': 1, 'middle_blocks': 0, 'num_sub_decoders': 1, 'blocks_per_level': 0, 'num_masks': 0, 'decoupler_groups': 1
+}  # fmt: skip
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check types and ranges.
+
+    Python would take 'false' for true, and -3 blocks for none.
+
+    Args:
+        arguments: all of AIBNet's constructor.
+
+    Raises:
+        ValueError: the message names the argument.
+    """
+    for name, least in AT_LEAST.items():
+        value = arguments[name]
+        if not _whole(value) or value < least:
+            raise ValueError(f'{name}={value!r:.80}: expected a whole number, {least} or more')
+    blocks, heads = arguments['encoder_blocks'], arguments['heads']
+    if not _four(blocks, least=0):
+        raise ValueError(f'encoder_blocks={blocks!r:.80}: expected {LEVELS} numbers, whole ones from 0 up')
+    if not (_whole(heads) and heads >= 1) and not _four(heads, least=1):
+        raise ValueError(f'heads={heads!r:.80}: expected one number or {LEVELS}, whole ones from 1 up')
+    alpha = arguments['alpha_init']
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not abs(alpha) <= sys.float_info.max:
+        raise ValueError(f'alpha_init={alpha!r:.80}: expected a number')
+    for name in SWITCHES:
+        if not isinstance(arguments[name], bool):
+            raise ValueError(f'{name}={arguments[name]!r:.80}: expected true or false')
+    in_sub_decoders = LEVELS * arguments['num_sub_decoders'] * (arguments['blocks_per_level'] + 1)
+    parts = sum(blocks) + arguments['middle_blocks'] + in_sub_decoders + arguments['num_masks']
+    if parts > MOST_PARTS:
+        raise ValueError(
+            'encoder_blocks, middle_blocks, num_sub_decoders, blocks_per_level and num_masks make more than '
+            f'{MOST_PARTS} blocks and masks'
+        )
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _four(value: Any, *, least: int) -> bool:
+    sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    return sequence and len(value) == LEVELS and all(_whole(number) and number >= least for number in value)
