@@ -1,5 +1,6 @@
 """Miniature checkouts: of the older BasicSR without registries, and of the installed one."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -82,11 +83,8 @@ def make_older(folder: Path, *, kind: str) -> None:
 def make_modern(folder: Path, *, whole: bool = False) -> None:
     """A checkout of a BasicSR with registries: its outline, or the whole of the installed one."""
     if whole:
-        import basicsr
-
-        shutil.copytree(
-            Path(basicsr.__file__).parent, folder / 'basicsr', ignore=shutil.ignore_patterns('__pycache__')
-        )
+        installed = Path(importlib.util.find_spec('basicsr').origin).parent
+        shutil.copytree(installed, folder / 'basicsr', ignore=shutil.ignore_patterns('__pycache__'))
         file = folder / 'basicsr/data/degradations.py'  # as in git master
         file.write_text(file.read_text().replace('transforms.functional_tensor import', 'transforms.functional import'))
         (folder / 'setup.py').touch()

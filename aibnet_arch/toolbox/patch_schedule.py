@@ -21,6 +21,7 @@ from typing import Any, Optional
 from torch import Tensor
 
 KEYS = ('iters', 'gt_sizes', 'mini_batch_sizes')
+LIMITS = {'gt_sizes': 'gt_size', 'mini_batch_sizes': 'batch_size_per_gpu'}
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class PatchSchedule:
         total = opt['train']['total_iter']
         if sum(given['iters']) != total:
             yield f'datasets.train.iters add up to {sum(given["iters"])}, train.total_iter is {total}'
-        for key, limit in (('gt_sizes', 'gt_size'), ('mini_batch_sizes', 'batch_size_per_gpu')):
+        for key, limit in LIMITS.items():
             if max(given[key]) > (dataset.get(limit) or 0):
                 yield f'datasets.train.{key}: {max(given[key])} is more than {limit} ({dataset.get(limit)})'
         scale = opt.get('scale') or 1
