@@ -80,7 +80,7 @@ def parse_yaml(text: str, *, name: str) -> Any:
         loader = _Loader(text, name)
         node = loader.get_single_node()
         if _count(node, {}) > MOST_VALUES:
-            raise OptionError([f'{name}: its anchors stand for more than {MOST_VALUES:,d} values: no option file has that'])
+            raise OptionError([f'{name}: its anchors stand for more than {MOST_VALUES:,d} values'])
         value = None if node is None else loader.construct_document(node)
     except OptionError:
         raise
