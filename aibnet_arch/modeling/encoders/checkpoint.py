@@ -134,7 +134,7 @@ def refuse_hollow(state: Mapping[str, Tensor], *, where: object) -> None:
     hollow = [
         str(key)
         for key, value in state.items()
-        if value.layout is not torch.strided or value.is_meta or value.is_quantized
+        if not isinstance(value, Tensor) or value.layout is not torch.strided or value.is_meta or value.is_quantized
         or value.numel() * value.element_size() > value.untyped_storage().nbytes()
     ]  # fmt: skip
     if hollow:
