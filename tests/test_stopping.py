@@ -171,7 +171,8 @@ POISONS = {'input': poison_input, 'loss': poison_loss, 'gradient': poison_gradie
 
 def all_finite(root):
     for path in root.glob('experiments/run/models/*.pth'):
-        for state in torch.load(path, weights_only=True).values():
+        content = torch.load(path, weights_only=True)
+        for state in (value for key, value in content.items() if key.startswith('params')):
             assert all(torch.isfinite(value).all() for value in state.values()), path
 
 
