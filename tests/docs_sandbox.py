@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 import yaml
@@ -16,29 +17,43 @@ from aibnet_arch import AIBNet
 from aibnet_arch.toolbox.command import main
 from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
 
+from .mini_checkouts import make_modern, make_older
 from .prep_trees import gopro_tree, hide_tree, picture, realblur_tree, save
 from .training import reset_logger
 
 REPOSITORY = Path(__file__).parent.parent
 SMALL = {'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1}
+_NAFNET = {'width': 8, 'enc_blk_nums': [1, 1], 'middle_blk_num': 1, 'dec_blk_nums': [1, 1]}
+SMALL_NETWORKS = {
+    'AIBNet': SMALL,
+    'NAFNet': _NAFNET,
+    'NAFNetLocal': _NAFNET,
+    'Restormer': {'dim': 8, 'num_blocks': [1, 1, 1, 1], 'num_refinement_blocks': 1, 'heads': [1, 1, 1, 1]},
+}
 # What would take long, and what takes its place.
 SHORTER = {
     '--count 40': '--count 1 --total-iter 6 --longest 1',
     '--size 256 256': '--size 32 32',
+    '--seeds 0 1 2': '--seeds 0',
     'datasets_prep.benchmark': 'datasets_prep.benchmark --pairs 2 --repeats 1',
     'metric_benchmark': 'metric_benchmark --repeats 1',
 }
-# These need a network, or are what runs the tests.
-NOT_HERE = ('make ', 'pip ', 'git ', 'sudo ', 'apt-get ', 'cd ')
+# These need a network or several machines.
+NOT_HERE = ('python -m datasets_prep.small', 'torchrun --nnodes')
+# Words that stand for something: such a line tells the usage.
+USAGE = {'FILE', 'INPUT...', 'OUT', 'CHECKOUT', 'LQ', 'GT'}
+PROGRAMS = r'(?:basicsr|python -m|torchrun) '
 
 
 def commands(page: Path) -> list[str]:
-    """The lines of the page's ```bash blocks, and the commands in its tables."""
+    """The commands in the page's blocks, and those in its tables that stand alone in a cell."""
     text = page.read_text().replace('\\\n', ' ')
-    blocks = re.findall(r'^```bash\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
-    lines = [line.partition(' #')[0].strip() for block in blocks for line in block.splitlines()]
-    lines += re.findall(r'^\|.*?`((?:basicsr|python) [^`]*)` \|', text, re.MULTILINE)
-    return [line for line in lines if line and not line.startswith((*NOT_HERE, '#'))]
+    blocks = '\n'.join(re.findall(r'^```bash\n(.*?)^```', text, re.MULTILINE | re.DOTALL))
+    lines = re.findall(rf'^{PROGRAMS}.*', blocks, re.MULTILINE)
+    lines += re.findall(rf'^ {{4,}}({PROGRAMS}.*)', text, re.MULTILINE)
+    lines += re.findall(rf'^\|[^`\n]*\| `({PROGRAMS}[^`]*)` \|', text, re.MULTILINE)
+    lines = [line.partition(' #')[0].strip() for line in lines]
+    return [line for line in lines if not line.startswith(NOT_HERE) and not USAGE & set(line.split())]
 
 
 def make_sandbox(root: Path) -> None:
@@ -53,14 +68,29 @@ def make_sandbox(root: Path) -> None:
     for folder, size in (('blurred', 512), ('sharp', 512), ('blurred_val', 64), ('sharp_val', 64)):
         for number in range(2):
             save(root / 'my' / folder / f'{number}.png', picture(number, height=size, width=size))
-    save(root / 'photo.jpg', picture(0, height=40, width=60))
+    _own_pictures(root)
+    make_older(root / 'path/to/NAFNet', kind='nafnet')
+    make_older(root / 'path/to/Restormer', kind='restormer')
+    make_modern(root / 'path/to/BasicSR')
     _weights(root / 'weights' / 'UFPNet-GoPro.pth')
-    network = OTHER_NETWORKS['NAFNet'].cls()(width=8, enc_blk_nums=[1, 1], middle_blk_num=1, dec_blk_nums=[1, 1])
+    network = OTHER_NETWORKS['NAFNet'].cls()(**_NAFNET)
     torch.save({'params': network.state_dict()}, root / 'NAFNet.pth')
     for path in (REPOSITORY / 'options').rglob('*.yml'):
         copy = root / 'options' / path.relative_to(REPOSITORY / 'options')
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(yaml.safe_dump(_shrunk(yaml.safe_load(path.read_text())), sort_keys=False))
+    demo = (root / 'options/AIBNet_demo.yml').read_text()
+    for name in 'ab':
+        (root / f'options/{name}.yml').write_text(demo.replace('name: AIBNet-demo', f'name: {name}'))
+
+
+def _own_pictures(root: Path) -> None:
+    for name in ('photo.jpg', 'photos/a.png', 'holiday/day1/a.jpg', 'scans/letter.tif'):
+        save(root / name, picture(0, height=40, width=60))
+    video = cv2.VideoWriter(str(root / 'clip.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), 25, (64, 48))
+    for frame in range(2):
+        video.write(picture(frame, height=48, width=64))
+    video.release()
 
 
 def _weights(path: Path) -> None:
@@ -69,17 +99,21 @@ def _weights(path: Path) -> None:
     state = {**encoder.state_dict(), 'ending.weight': torch.zeros(3, 8, 3, 3)}
     path.parent.mkdir()
     torch.save({'params': state}, path)
+    state = AIBNet(**SMALL).state_dict()
+    torch.save({'params': state}, path.parent.parent / 'net_g_latest.pth')
+    torch.save({'params': state, 'params_ema': state}, path.parent.parent / 'with_ema.pth')
 
 
 def _shrunk(opt: dict) -> dict:
     """The options for a network and a run of seconds; the names of files stay."""
     opt['num_gpu'] = 0
     network = opt['network_g']
-    if network['type'] == 'AIBNet':
-        network.update(SMALL)
+    network.update(SMALL_NETWORKS.get(network['type'], {}))
     for phase, dataset in opt['datasets'].items():
         if phase == 'train':
             dataset.update(gt_size=16, batch_size_per_gpu=2, num_worker_per_gpu=0, dataset_enlarge_ratio=16)
+            if 'iters' in dataset:
+                dataset.update(iters=[1, 1], gt_sizes=[8, 16], mini_batch_sizes=[2, 2])
     if 'train' in opt:
         train = opt['train']
         stages = train.get('stage_iter') or [1]
