@@ -153,6 +153,7 @@ class TileChooser:
             LimitError: not even the smallest tile fits.
         """
         if not self._points:
+            self._restore_square(MULTIPLE)  # what the first run sets up for all others is none of a square's need
             gc.collect()
             release_freed_memory(self._device)
             self._points.append((0, used_memory(self._device)))
