@@ -1,10 +1,13 @@
 """`basicsr deblur`: the array interface, names of results, refusals, videos, stopping."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image
 
 from aibnet_arch.photos import Deblurrer, PictureError, batch
 from aibnet_arch.photos.batch import Batch
+from aibnet_arch.photos.command import _parser
 from aibnet_arch.photos.inputs import plan_jobs
 from aibnet_arch.photos.restoring import find_device
 from aibnet_arch.toolbox.command import main
@@ -294,6 +298,34 @@ def test_each_finished_picture_is_told(folder):
     assert name == 'a/x.png'
     assert np.array_equal(before, colours())
     assert np.array_equal(after, read(folder / 'out/a/x.png'))
+
+
+# The docs page
+
+PAGE = (Path(__file__).parent.parent / 'docs/own_photos.md').read_text()
+
+
+def test_the_page_lists_all_options():
+    options = {option for action in _parser()._actions for option in action.option_strings} - {'-h', '--help'}
+    rows = ' '.join(line.split('|')[1] for line in PAGE.splitlines() if line.startswith('| `-'))
+    assert set(re.findall(r'`(--?[a-z-]+)', rows)) == options
+
+
+def test_the_commands_of_the_page_run(folder):
+    save(network(), folder / 'net_g_latest.pth')
+    for name in ('photo.jpg', 'holiday/day1/a.jpg', 'scans/letter.tif'):
+        write(folder / name)
+    write_video(folder / 'clip.mp4', [colours(32, 32)] * 3)
+    commands = [line.split()[1:] for line in PAGE.splitlines() if re.match(r'    basicsr deblur [a-z]', line)]
+    assert len(commands) == 4
+    code = f'from aibnet_arch.toolbox.command import main; print([main(command) for command in {commands}])'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith('[0, 0, 0, 0]\n'), done.stdout + done.stderr
+    assert (folder / 'restored/day1/a.jpg').is_file()
+    blurred, names = colours(), {}
+    (snippet,) = re.findall(r'^    from aibnet_arch.photos[^#]*', PAGE, re.M)
+    exec(textwrap.dedent(snippet).replace('2_000_000_000', '20_000_000_000'), {'blurred': blurred}, names)
+    assert names['restored'].shape == blurred.shape
 
 
 # Videos

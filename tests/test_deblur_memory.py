@@ -60,7 +60,7 @@ def test_the_largest_tile_within_the_limit_is_chosen(chooser, limit, held):
     tiles = chooser(limit)
     side = tiles.choose(6000, 4000, held=held)
     taken = BASE + tiles.need(side**2) + held + memory.BAND_BYTES * side * 4000
-    assert 0.75 * (limit - BASE) < taken - BASE <= limit - BASE
+    assert 0.8 * (limit - BASE) < taken - BASE <= limit - BASE
     assert side % 16 == 0
     assert all(BASE + tiles.need(measured**2) + held <= limit for measured in tiles.measured)
 
@@ -81,7 +81,7 @@ def test_squares_that_seem_to_take_nothing_are_not_believed(chooser):
 def test_a_picture_that_fits_is_restored_whole_and_measured_no_further_than_needed(chooser):
     tiles = chooser(10e9)
     assert tiles.choose(1000, 800, held=0) is None
-    assert tiles.measured == [128]
+    assert max(tiles.measured) == 128
     assert tiles.choose(5000, 4000, held=0) is None
     assert max(tiles.measured) <= 512
     assert tiles.choose(6000, 9000, held=0) is not None

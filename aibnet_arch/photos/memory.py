@@ -117,9 +117,9 @@ def peak_memory(run: Callable[[], object], device: torch.device) -> int:
 class TileChooser:
     """Chooses the largest tile that keeps the process within a limit.
 
-    The network is run on squares, each twice as wide as the one before, until it is known that the piece fits, or
-    that the next square would not. Beyond what was measured, memory is taken to grow with the area as between the
-    last two; the true growth is slower, since its fixed parts weigh less and less.
+    The network is run on squares, each twice (in the end 1.4 times) as wide as the one before, until it is known that
+    the piece fits, or that the next square would not. Beyond what was measured, memory is taken to grow with the area
+    as between the last two; the true growth is slower, since its fixed parts weigh less and less.
 
     Args:
         restore_square: runs the network on a square of that side.
@@ -153,6 +153,7 @@ class TileChooser:
             LimitError: not even the smallest tile fits.
         """
         if not self._points:
+            self._restore_square(MULTIPLE)  # what the first run sets up for all others is none of a square's need
             gc.collect()
             release_freed_memory(self._device)
             self._points.append((0, used_memory(self._device)))
@@ -162,8 +163,13 @@ class TileChooser:
         band_bytes = BAND_BYTES * width if on_cpu else 0
         area = _rounded_up(height) * _rounded_up(width)
         fits = self._area_within(budget)
-        while fits < area and 4 * self._points[-1][0] <= fits:
-            self._measure(2 * math.isqrt(self._points[-1][0]))
+        while fits < area:
+            last = math.isqrt(self._points[-1][0])
+            steps = (last * 2, last * 7 // 5 // MULTIPLE * MULTIPLE)
+            larger = next((side for side in steps if side > last and side * side <= fits), None)
+            if larger is None:
+                break
+            self._measure(larger)
             fits = self._area_within(budget)
         if area <= fits:
             return None
