@@ -30,7 +30,7 @@ def exported(net, **options):
 @pytest.mark.parametrize(
     'changes',
     [
-        {'num_sub_decoders': 2}, {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2), 'heads': (1, 2, 1, 2)},
+        {}, {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2), 'heads': (1, 2, 1, 2)},
         {'heads': (2, 1, 1, 1), 'normalize_logits': False, 'num_masks': 0},
     ],
 )  # fmt: skip

@@ -123,7 +123,7 @@ def read_state_dict(path: Union[str, Path], *, param_key: str = 'params') -> dic
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a state dict')
     if not all(isinstance(value, Tensor) for value in content.values()):
         if not isinstance(content.get(param_key), Mapping):
-            entries = ', '.join(str(key) for key, value in content.items() if isinstance(value, Mapping)) or 'none'
+            entries = ', '.join(map(str, content)) or 'none'
             raise CheckpointError(f'{path} has no entry {param_key!r}; it has: {entries}')
         content = content[param_key]
     state = {str(key).removeprefix('module.'): value for key, value in content.items()}
