@@ -93,7 +93,9 @@ class TrainingRun:
                 return osp.join(opt['path']['training_states'], f'{state["iter"]}.state'), None
             stray = sorted(path.name for path in folder.models.glob('net_*_*.pth'))
             # A run that is killed while it writes its first checkpoint leaves networks of one iteration and no state.
-            first_cut_short = len({name.rsplit('_', 1)[1] for name in stray}) == 1
+            ends = {name.removesuffix('.pth').rsplit('_', 1)[1] for name in stray}
+            earliest = opt['logger']['save_checkpoint_freq']
+            first_cut_short = len(ends) == 1 and all(end.isdecimal() and int(end) <= earliest for end in ends)
             if skipped or (stray and not first_cut_short):
                 return None, (
                     f'--auto_resume: {opt["path"]["experiments_root"]} holds checkpoints, but none is whole:'
@@ -159,7 +161,7 @@ def _read_state(opt: dict, path: str) -> dict:
         UserError: it is none, or its checkpoint is not whole.
     """
     name = Path(path)
-    if name.suffix != '.state' or not name.stem.isdigit():
+    if name.suffix != '.state' or not name.stem.isdecimal():
         raise UserError(
             f'path.resume_state: {path} is no training state (training_states/5000.state, say). To start from the '
             'weights of a network, set path.pretrain_network_g.'
