@@ -279,6 +279,32 @@ def test_keep_checkpoints_is_an_option(finished, tmp_path, monkeypatch):
     assert record['validated']
 
 
+def test_a_second_start_is_refused_while_a_run_goes_on(root, monkeypatch, capsys):
+    """It would rename the folder of the first, which would go on to write into that of the second."""
+    from aibnet_arch.toolbox.run_lock import RunLock
+
+    lock = RunLock(root / 'experiments/run')
+    here, there = os.pipe()
+    process = os.fork()
+    if not process:
+        lock.take()
+        os.write(there, b'.')
+        signal.pause()
+    os.read(here, 1)
+    before = sorted(root.rglob('*'))
+    try:
+        for flags in ((), ('--auto_resume',)):
+            assert run(options(), root=root, monkeypatch=monkeypatch, flags=flags) == 2
+            assert f'another run is writing into {root}/experiments/run (process {process} on ' in capsys.readouterr().err
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    assert sorted(root.rglob('*')) == sorted([*before, root / 'opt.yml'])
+    assert lock.take() is None  # a killed process holds nothing
+    lock.release()
+    assert not (root / 'experiments/.run.lock').exists()
+
+
 def test_killed_at_random_moments(tmp_path):
     """A short version of kill_trial.py, which kills 40 times."""
     killed, whole = tmp_path / 'killed', tmp_path / 'whole'

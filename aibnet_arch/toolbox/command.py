@@ -1,12 +1,19 @@
 """The `basicsr` command: BasicSR's own pipelines, with this and other plugins registered."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from typing import Optional
 
 from ..modeling.encoders import CheckpointError
-from .errors import UserError
+from .errors import RunError, UserError
+
+# No fault of the code: disks that are full, read-only, broken or not ours.
+_OF_THE_MACHINE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
 
 USAGE = """usage: basicsr COMMAND -opt FILE [BasicSR's own flags]
 
@@ -39,6 +46,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except (UserError, CheckpointError) as error:
         print(f'basicsr {name}: {error}', file=sys.stderr)
         return getattr(error, 'exit_code', UserError.exit_code)
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        print(f'basicsr {name}: {error}', file=sys.stderr)
+        return RunError.exit_code
 
 
 def prepare() -> None:

@@ -20,6 +20,7 @@ from basicsr.utils import check_resume
 from ..modeling.encoders import CheckpointError
 from .checkpoints import CheckpointFolder
 from .errors import UserError
+from .run_lock import RunLock
 from .stop_signals import STOP, IgnoringWorkerInit
 from .supervision import Supervisor
 
@@ -38,6 +39,7 @@ class TrainingRun:
         self._tb_logger: Optional[Any] = None
         self._val_loaders: list = []
         self._supervisor: Optional[Supervisor] = None
+        self._lock: Optional[RunLock] = None
         self._batches_per_epoch = 0
 
     def start(self) -> None:
@@ -56,6 +58,8 @@ class TrainingRun:
                 if self._supervisor is not None:
                     self._supervisor.close()
                 _end_workers()
+                if self._lock is not None:
+                    self._lock.release()
 
     # In the order in which the pipeline calls them
 
@@ -83,6 +87,13 @@ class TrainingRun:
 
     def _choose(self, opt: dict) -> tuple[Optional[str], Optional[str]]:
         """Path of the state, or an error message, or neither."""
+        self._lock = RunLock(Path(opt['path']['experiments_root']))
+        try:
+            unlocked = self._lock.take()
+        except UserError as error:
+            return None, str(error)
+        if unlocked:
+            self._warn(f'Nothing keeps a second run out of this folder ({unlocked}).')
         folder = CheckpointFolder.of(opt)
         if opt['auto_resume']:
             state, skipped = folder.newest_whole()
