@@ -5,11 +5,13 @@ import json
 import os
 import resource
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from aibnet_arch.modeling.encoders import CheckpointError
 from aibnet_arch.toolbox.checkpoints import CheckpointFolder
 from aibnet_arch.toolbox.errors import RunError
 
@@ -90,6 +92,38 @@ def test_a_damaged_record_is_told(root):
     assert len(skipped) == 2
 
 
+def test_every_bit_of_a_record_counts(root):
+    """What a flipped bit makes of it may still be JSON: another best value, another iteration."""
+    path = root / 'experiments/run/training_states/9.json'
+    text = path.read_bytes()
+    for place in range(0, len(text), 7):
+        path.write_bytes(text[:place] + bytes([text[place] ^ 1]) + text[place + 1 :])
+        with pytest.raises(CheckpointError, match=r'9\.json is damaged'):
+            folder_of(root).record(9)
+
+
+def test_the_record_of_another_iteration_is_none(root):
+    states = root / 'experiments/run/training_states'
+    (states / '9.json').write_bytes((states / '8.json').read_bytes())
+    state, skipped = folder_of(root).newest_whole()
+    assert state['iter'] == BEFORE
+    assert skipped == ['iteration 9: 9.json is the record of iteration 8']
+
+
+def test_a_file_that_the_disk_does_not_give_back_is_skipped(root, monkeypatch):
+    opened = Path.open
+
+    def failing(self, *args, **kwargs):
+        if self.name == 'net_g_9.pth':
+            raise OSError(errno.EIO, 'Input/output error', str(self))
+        return opened(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, 'open', failing)
+    state, skipped = folder_of(root).newest_whole()
+    assert state['iter'] == BEFORE
+    assert 'net_g_9.pth cannot be read: Input/output error' in skipped[0]
+
+
 def test_resuming_says_what_it_skipped_and_ends_with_the_same_weights(finished, root, monkeypatch, capsys):
     for file in ('models/net_g_9.pth', 'training_states/8.state', 'training_states/7.state'):
         flip_a_bit(root / 'experiments/run' / file)
@@ -117,6 +151,15 @@ def test_it_never_starts_over_when_the_states_are_gone(root, monkeypatch, capsys
         path.unlink()
     assert run(options(), root=root, monkeypatch=monkeypatch, flags=('--auto_resume',)) == 2
     assert 'networks without training states: net_g_1.pth' in capsys.readouterr().err
+
+
+def test_it_never_starts_over_when_the_states_of_the_only_checkpoint_are_gone(root, monkeypatch, capsys):
+    """With keep_checkpoints: 1 there are networks of one iteration, but it is not the first."""
+    for path in root.glob('experiments/run/*/*'):
+        if path.is_file() and path.name != 'net_g_9.pth':
+            path.unlink()
+    assert run(options(), root=root, monkeypatch=monkeypatch, flags=('--auto_resume',)) == 2
+    assert 'networks without training states: net_g_9.pth' in capsys.readouterr().err
 
 
 def test_a_kill_in_the_first_checkpoint_starts_anew_and_says_so(root, monkeypatch, capsys):
@@ -234,6 +277,33 @@ def test_keep_checkpoints_is_an_option(finished, tmp_path, monkeypatch):
     assert {best, 8, 9} <= left
     assert len(left) <= 3  # one more may have been the best until the last validation
     assert record['validated']
+
+
+def test_a_second_start_is_refused_while_a_run_goes_on(root, monkeypatch, capsys):
+    """It would rename the folder of the first, which would go on to write into that of the second."""
+    from aibnet_arch.toolbox.run_lock import RunLock
+
+    lock = RunLock(root / 'experiments/run')
+    here, there = os.pipe()
+    process = os.fork()
+    if not process:
+        lock.take()
+        os.write(there, b'.')
+        signal.pause()
+    os.read(here, 1)
+    before = sorted(root.rglob('*'))
+    try:
+        for flags in ((), ('--auto_resume',)):
+            assert run(options(), root=root, monkeypatch=monkeypatch, flags=flags) == 2
+            told = f'another run is writing into {root}/experiments/run (process {process} on '
+            assert told in capsys.readouterr().err
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    assert sorted(root.rglob('*')) == sorted([*before, root / 'opt.yml'])
+    assert lock.take() is None  # a killed process holds nothing
+    lock.release()
+    assert not (root / 'experiments/.run.lock').exists()
 
 
 def test_killed_at_random_moments(tmp_path):

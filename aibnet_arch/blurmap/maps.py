@@ -11,6 +11,7 @@ from ..modeling import AIBNet
 from .baselines import OtherNetwork, gradient_energy, local_variance
 from .contributions import HFS_BLOCK, SFEM, Contributions, observe
 from .figures import residual, smooth
+from .overlay import colour_ends, colours
 
 GREY_LEVELS, PIXELS, TIMES_MEAN = 'grey levels', 'pixels', 'times mean'
 TITLES = {SFEM: 'SFEM', HFS_BLOCK: 'HFSBlock'}
@@ -62,9 +63,7 @@ class Mapper:
         """The maps of a picture, (H, W, 3) uint8 BGR, one after the other."""
         image = _to_tensor(picture).to(self.device)
         seen = observe(self.network, image)
-        for kind, title in TITLES.items():
-            yield _contribution(kind, title, seen.map(kind))
-        yield _predicted('predicted_residual', 'predicted residual', seen.restored, picture)
+        yield from _own(seen, picture)
         if self.parts:
             yield from _parts(seen)
         yield BlurMap('local_variance', 'local variance', 'variance', smooth(local_variance(picture)), TEXTURE)
@@ -73,6 +72,31 @@ class Mapper:
             before = sum(earlier.architecture == other.architecture for earlier in self.others[:number])
             name = other.architecture + (f'-{before + 1}' if before else '')
             yield _predicted(f'{name.lower()}_residual', f"{name}'s residual", other(image)[0], picture)
+
+
+def coloured(network: AIBNet, picture: np.ndarray) -> dict[str, np.ndarray]:
+    """What SFEM and HFSBlock contribute and the predicted residual, as colours to lay over a picture.
+
+    Args:
+        network: in evaluation mode.
+        picture: (H, W, 3) uint8 BGR.
+
+    Returns:
+        Title to (H, W, 3) uint8 BGR; the lightest colour is the map's largest value.
+    """
+    device = next(network.parameters()).device
+    own = _own(observe(network, _to_tensor(picture).to(device)), picture)
+    return {
+        each.title: colours(each.values, ends=colour_ends(each.values, from_zero=each.unit != TIMES_MEAN))
+        for each in own
+    }
+
+
+def _own(seen: Contributions, picture: np.ndarray) -> Iterator[BlurMap]:
+    """The maps of the network as a whole."""
+    for kind, title in TITLES.items():
+        yield _contribution(kind, title, seen.map(kind))
+    yield _predicted('predicted_residual', 'predicted residual', seen.restored, picture)
 
 
 def _parts(seen: Contributions) -> Iterator[BlurMap]:

@@ -59,10 +59,14 @@ def lay_over(picture: np.ndarray, values: np.ndarray, *, ends: tuple[float, floa
     Returns:
         (H, W, 3) uint8 BGR.
     """
-    shares = np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1)
-    colours = cv2.applyColorMap(np.round(255 * shares).astype(np.uint8), COLOURS)
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    return cv2.addWeighted(colours, STRENGTH, grey, 1 - STRENGTH, 0)
+    return cv2.addWeighted(colours(values, ends=ends), STRENGTH, grey, 1 - STRENGTH, 0)
+
+
+def colours(values: np.ndarray, *, ends: tuple[float, float]) -> np.ndarray:
+    """A map (H, W) in colours, (H, W, 3) uint8 BGR; `ends` as in :func:`lay_over`."""
+    shares = np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1)
+    return cv2.applyColorMap(np.round(255 * shares).astype(np.uint8), COLOURS)
 
 
 def panel(tiles: Sequence[Tile]) -> np.ndarray:

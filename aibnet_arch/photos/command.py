@@ -5,9 +5,14 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
+import numpy as np
+
+from ..blurmap.maps import coloured
+from ..page import Page
 from ..toolbox.errors import StoppedError, UserError
 from ..weights import read_network
 from ..weights.param_key import default_param_key
@@ -29,13 +34,17 @@ def run_deblur(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.overwrite and arguments.skip_existing:
         raise UserError('--overwrite and --skip-existing: give one of them')
+    if arguments.blur_maps and not arguments.page:
+        raise UserError('--blur-maps are shown on a page: give --page FOLDER, too. `basicsr blurmap` makes pictures.')
     output = Path(arguments.output)
     suffix = f'.{arguments.format}' if arguments.format else None
     plan = plan_jobs(arguments.inputs, output, picture_suffix=suffix)
     deblurrer = _deblurrer(arguments)
     left = check_outputs(plan, output, overwrite=arguments.overwrite, skip_existing=arguments.skip_existing)
-    batch = Batch(deblurrer, root=output, overwrite=arguments.overwrite)
-    with _stopping_on_sigterm():
+    page = Page(Path(arguments.page), title='Before and after') if arguments.page else None
+    show = page and partial(_show, page, blur_maps_of=deblurrer if arguments.blur_maps else None)
+    batch = Batch(deblurrer, root=output, overwrite=arguments.overwrite, on_picture=show)
+    with _stopping_on_sigterm(), _written_at_the_end(page):
         try:
             if plan.jobs:
                 deblurrer.choose_tile(1, 1, held=0)  # measures, and refuses a limit that nothing meets
@@ -66,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--window', type=int, metavar='N', help='take statistics over a window of N pixels')
     parser.add_argument('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
     parser.add_argument('--self-ensemble', type=int, choices=[4, 8], help='mean over 4 flips, or 8 with transposes')
+    parser.add_argument('--page', metavar='FOLDER', help='also make an HTML page of before and after there')
+    parser.add_argument('--blur-maps', action='store_true', help='on the page, of pictures restored whole')
     parser.add_argument('--autocast', choices=['bf16', 'fp16'], help='lower precision, see torch.autocast')
     return parser
 
@@ -116,6 +127,35 @@ def _stopping_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, former)
+
+
+def _show(
+    page: Page, name: str, before: np.ndarray, after: np.ndarray, *, blur_maps_of: Optional[Deblurrer]
+) -> None:
+    pictures = {'before': _for_screens(before), 'after': _for_screens(after)}
+    maps, note = {}, ''
+    if blur_maps_of is not None and blur_maps_of.choose_tile(*before.shape[:2]) is None:
+        maps = coloured(blur_maps_of.network, pictures['before'])
+    elif blur_maps_of is not None:
+        note = 'no blur maps: it was restored in tiles'
+    page.add(name, pictures=pictures, maps=maps, note=note)
+
+
+def _for_screens(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, 3) RGB, uint8 or uint16 -> (H, W, 3) BGR, uint8."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    return np.dstack([pixels] * 3) if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
+
+
+@contextmanager
+def _written_at_the_end(page: Optional[Page]) -> Iterator[None]:
+    """A run that is stopped leaves the page of what it has done."""
+    try:
+        yield
+    finally:
+        if page is not None:
+            print(f'page: {page.write()}')
 
 
 def _summary(batch: Batch, plan: Plan, output: Path, left: int) -> int:

@@ -46,6 +46,10 @@ class Deblurrer:
         memory: limit in bytes for the memory of the process, on a GPU for its memory that PyTorch takes;
             None: what is taken already and half of what is free.
 
+    Attributes:
+        network: in evaluation mode.
+        device: where it runs.
+
     Raises:
         ValueError: settings that do not go together; the message lists them.
     """
@@ -78,7 +82,8 @@ class Deblurrer:
             problems.append(f'--tile {tile}: expected {WHOLE!r}, or pixels, more than twice the overlap ({overlap})')
         if problems:
             raise ValueError('\n'.join(problems))
-        self._restorer = Restorer(network.to(self.device), settings)
+        self.network = network.to(self.device).eval()
+        self._restorer = Restorer(self.network, settings)
         self._ensemble = self_ensemble
         self._tile, self._overlap = tile, overlap
         if memory is None:

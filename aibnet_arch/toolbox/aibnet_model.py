@@ -7,8 +7,9 @@ from copy import deepcopy
 
 import torch
 from basicsr.models.sr_model import SRModel
-from basicsr.utils import get_root_logger
+from basicsr.utils import get_root_logger, tensor2img
 
+from ..blurmap.maps import coloured
 from ..inference import PRECISIONS, InferenceSettings, Restorer, autocast
 from ..modeling import AIBNet
 from ..modeling.encoders import CheckpointError
@@ -226,6 +227,15 @@ class AIBNetModel(SRModel):
         if getattr(self, '_restorer', None) is None or self._restorer.network is not network:
             self._restorer = Restorer(network, InferenceSettings.from_options(self.opt.get('val')))
         self.output = self._restorer(self.lq)
+
+    def blur_maps(self) -> dict:
+        """Heat maps of the picture ``self.lq`` for the page of a test: title to (H, W, 3) uint8 BGR."""
+        network = getattr(self, 'net_g_ema', self.network)
+        network.eval()
+        try:
+            return coloured(network, tensor2img([self.lq]))
+        finally:
+            network.train(self.opt['is_train'])
 
     def optimize_parameters(self, current_iter: int) -> None:
         self.optimizer_g.zero_grad()

@@ -6,6 +6,7 @@ written beside its place, flushed to the disk, read back, and renamed: a run tha
 moment leaves whole files behind, and a checkpoint without a part of it is not taken.
 """
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -17,6 +18,8 @@ import torch
 from ..modeling.encoders.checkpoint import CheckpointError, read_plain
 from ..weights.whole_file import PART, sha256_of, write_whole
 from .errors import RunError
+
+_OWN = 'sha256_of_this'
 
 
 class CheckpointFolder:
@@ -82,7 +85,7 @@ class CheckpointFolder:
             self._write_record({**record, 'best_metrics': best_metrics, 'validated': True})
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps(record, indent=1).encode()
+        text = json.dumps({**record, _OWN: _checksum_of(record)}, indent=1).encode()
         _write(self._record_path(record['iteration']), lambda file: file.write(text))
 
     def _record_path(self, iteration: int) -> Path:
@@ -92,7 +95,7 @@ class CheckpointFolder:
 
     def iterations(self) -> list[int]:
         """Iterations that have a training state, whole or not, newest first."""
-        return sorted((int(path.stem) for path in self.states.glob('*.state') if path.stem.isdigit()), reverse=True)
+        return sorted((int(path.stem) for path in self.states.glob('*.state') if path.stem.isdecimal()), reverse=True)
 
     def networks(self, iteration: int) -> list[Path]:
         """The networks that were saved at an iteration."""
@@ -109,10 +112,13 @@ class CheckpointFolder:
             return {}
         try:
             record = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise CheckpointError(f'{path.name} is damaged') from error
-        if not isinstance(record, dict) or not isinstance(record.get('sha256'), dict):
-            raise CheckpointError(f'{path.name} is damaged')
+        except (ValueError, RecursionError, OSError) as error:
+            raise CheckpointError(f'{path.name} is damaged ({error})') from error
+        # What a bit makes of it may still be JSON, and another best value.
+        if not isinstance(record, dict) or record.pop(_OWN, None) != _checksum_of(record):
+            raise CheckpointError(f'{path.name} is damaged: its checksum does not agree')
+        if record['iteration'] != iteration:
+            raise CheckpointError(f'{path.name} is the record of iteration {record["iteration"]}')
         return record
 
     def read(self, iteration: int) -> dict[str, Any]:
@@ -121,6 +127,12 @@ class CheckpointFolder:
         Raises:
             CheckpointError: it is not whole; the message says what is wrong.
         """
+        try:
+            return self._read(iteration)
+        except OSError as error:
+            raise CheckpointError(f'{error.filename} cannot be read: {error.strerror}') from error
+
+    def _read(self, iteration: int) -> dict[str, Any]:
         state_path = self.states / f'{iteration}.state'
         checksums = self.record(iteration).get('sha256')
         if checksums is None:
@@ -190,6 +202,12 @@ def _write(path: Path, write: Callable[[BinaryIO], object]) -> str:
         raise RunError(
             f'{error} Checkpoints written before are whole. Make room on the disk, then go on with --auto_resume.'
         ) from error
+
+
+def _checksum_of(record: Mapping[str, Any]) -> str:
+    """Of a record as it comes out of its file."""
+    plain = json.loads(json.dumps(record))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _finite(value: Any) -> bool:

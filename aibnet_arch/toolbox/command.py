@@ -1,5 +1,6 @@
 """The `basicsr` command: which words it knows, and what runs them."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -8,8 +9,14 @@ from importlib import import_module
 from typing import Optional
 
 from ..modeling.encoders import CheckpointError
-from .errors import UserError
+from .errors import RunError, UserError
 from .option_file import did_you_mean
+
+# No fault of the code: disks that are full, read-only, broken or not ours.
+_OF_THE_MACHINE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except (UserError, CheckpointError) as error:
         print(f'basicsr {name}: {error}', file=sys.stderr)
         return getattr(error, 'exit_code', UserError.exit_code)
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        print(f'basicsr {name}: {error}', file=sys.stderr)
+        return RunError.exit_code
 
 
 def prepare() -> None:

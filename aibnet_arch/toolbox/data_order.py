@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from .errors import UserError
+from .errors import RunError, UserError
 
 
 class ScheduledSampler(Sampler):
@@ -83,6 +83,14 @@ class ScheduledSampler(Sampler):
         return self.num_samples
 
 
+class SampleError(RunError):
+    """A sample that cannot be loaded."""
+
+    def __init__(self, message: str) -> None:
+        # A loader's worker hands it over as a traceback; its last line is ours.
+        super().__init__(message.rpartition(f'{SampleError.__name__}: ')[2].strip())
+
+
 class TracedDataset(Dataset):
     """A dataset whose samples draw their random numbers from a seed of their own, and whose errors name the sample.
 
@@ -112,7 +120,7 @@ class TracedDataset(Dataset):
         except UserError:
             raise
         except Exception as error:
-            raise UserError(self._describe(index, error)) from error
+            raise SampleError(self._describe(index, error)) from error
 
     def _describe(self, index: int, error: Exception) -> str:
         opt = self.dataset.opt

@@ -20,6 +20,7 @@ from basicsr.utils import check_resume
 from ..modeling.encoders import CheckpointError
 from .checkpoints import CheckpointFolder
 from .errors import UserError
+from .run_lock import RunLock
 from .stop_signals import STOP, IgnoringWorkerInit
 from .supervision import Supervisor
 
@@ -38,6 +39,7 @@ class TrainingRun:
         self._tb_logger: Optional[Any] = None
         self._val_loaders: list = []
         self._supervisor: Optional[Supervisor] = None
+        self._lock: Optional[RunLock] = None
         self._batches_per_epoch = 0
         self._options = ''
 
@@ -59,6 +61,8 @@ class TrainingRun:
                 if self._supervisor is not None:
                     self._supervisor.close()
                 _end_workers()
+                if self._lock is not None:
+                    self._lock.release()
 
     # In the order in which the pipeline calls them
 
@@ -92,6 +96,13 @@ class TrainingRun:
 
     def _choose(self, opt: dict) -> tuple[Optional[str], Optional[str]]:
         """Path of the state, or an error message, or neither."""
+        self._lock = RunLock(Path(opt['path']['experiments_root']))
+        try:
+            unlocked = self._lock.take()
+        except UserError as error:
+            return None, str(error)
+        if unlocked:
+            self._warn(f'Nothing keeps a second run out of this folder ({unlocked}).')
         folder = CheckpointFolder.of(opt)
         if opt['auto_resume']:
             state, skipped = folder.newest_whole()
@@ -102,7 +113,9 @@ class TrainingRun:
                 return osp.join(opt['path']['training_states'], f'{state["iter"]}.state'), None
             stray = sorted(path.name for path in folder.models.glob('net_*_*.pth'))
             # A run that is killed while it writes its first checkpoint leaves networks of one iteration and no state.
-            first_cut_short = len({name.rsplit('_', 1)[1] for name in stray}) == 1
+            ends = {name.removesuffix('.pth').rsplit('_', 1)[1] for name in stray}
+            earliest = opt['logger']['save_checkpoint_freq']
+            first_cut_short = len(ends) == 1 and all(end.isdecimal() and int(end) <= earliest for end in ends)
             if skipped or (stray and not first_cut_short):
                 return None, (
                     f'--auto_resume: {opt["path"]["experiments_root"]} holds checkpoints, but none is whole:'
@@ -169,7 +182,7 @@ def _read_state(opt: dict, path: str) -> dict:
         UserError: it is none, or its checkpoint is not whole.
     """
     name = Path(path)
-    if name.suffix != '.state' or not name.stem.isdigit():
+    if name.suffix != '.state' or not name.stem.isdecimal():
         raise UserError(
             f'path.resume_state: {path} is no training state (training_states/5000.state, say). To start from the '
             'weights of a network, set path.pretrain_network_g.'

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ..metrics import EvaluationTable, last_outcome
 from ..metrics.aligned import ALIGNED
 from ..modeling.padding import pad_to_multiple
-from .errors import StoppedError, UserError
+from .errors import RunError, StoppedError, UserError
 from .result_page import ResultPage
 from .stop_signals import STOP
 
@@ -34,7 +34,8 @@ def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> 
     Each process measures what its loader gives it, all of them know the result, the first one logs it.
 
     Raises:
-        UserError: the dataset is empty, or a picture cannot be written.
+        UserError: the dataset is empty.
+        RunError: a picture cannot be written.
         StoppedError: a signal came; nothing is logged then.
     """
     dataset_name = dataloader.dataset.opt['name']
@@ -103,7 +104,7 @@ def _measure(
         try:
             imwrite(pictures['img'], picture_path)
         except OSError as error:
-            raise UserError(f'{picture_path} cannot be written: {error}') from error
+            raise RunError(f'{picture_path} cannot be written: {error}') from error
     values, note = {}, ''
     for metric, options in metrics.items():
         # 'better' is the validation's, not the metric's.

@@ -69,6 +69,7 @@ def check_dataset(
         yield f'{place}.{key}: there is no {roots[key]}.{_how_to_make(roots[key])}'
     if missing:
         return
+    stores: dict = {}
     if is_pairs(cls):
         stores, problems = open_pair(dataset)
         for problem in problems:
@@ -79,7 +80,10 @@ def check_dataset(
         yield from problems
         if problems:
             return
-    count, problem = _tried(dataset, cls, phase=phase, scale=scale, with_sample=decode != 'none')
+    problem: Optional[str] = None
+    count = len(stores['dataroot_gt']) if stores else None
+    if count != 0:
+        count, problem = _tried(dataset, cls, phase=phase, scale=scale, with_sample=decode != 'none')
     if problem:
         yield f'{place}: {problem}'
     elif not count:
