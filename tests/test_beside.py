@@ -103,7 +103,7 @@ def test_train_resume_validate_and_test(network, arguments, loss, root, tmp_path
     shutil.copytree(root, here)
     assert run(opt, root=here, monkeypatch=monkeypatch) == 0
     log = log_of(here)
-    assert log.count('# psnr') == 2  # at 2 and 4, and BasicSR's at the end
+    assert log.count('# psnr') == 2  # at 2 and 4
     whole = weights(here, 'latest')
     assert ('own_layer.weight' in whole) == (arguments == {'dim': 3})
     for later in ('3', '4', 'latest'):
