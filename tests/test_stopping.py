@@ -10,6 +10,7 @@ import torch
 from .training import assert_equal_weights, log_of, make_dataset, model_class, options, run, weights
 
 AIBNetModel = model_class()
+from basicsr.data.paired_image_dataset import PairedImageDataset  # noqa: E402  after its mend
 
 
 @pytest.fixture(scope='module')
@@ -109,6 +110,16 @@ def test_a_signal_before_the_first_iteration_saves_nothing(root, monkeypatch, ca
         patch.setattr(STOP, 'listen', lambda: (listen(), send('SIGTERM')()))
         assert run(options(), root=root, monkeypatch=monkeypatch) == 75
     assert 'there is nothing to save' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGINT'])
+def test_a_signal_before_training_ends_with_the_same_code(name, root, monkeypatch, capsys):
+    """In the middle of the pre-flight, which tells everything that goes wrong, but not that."""
+    with monkeypatch.context() as patch:
+        patch.setattr(PairedImageDataset, '__len__', lambda self: send(name)())
+        assert run(options(), root=root, monkeypatch=monkeypatch) == 75
+    assert f'stopped by {name} before training began' in capsys.readouterr().err
+    assert not (root / 'experiments').exists()
 
 
 def test_a_second_ctrl_c_ends_at_once(root, monkeypatch):
@@ -244,9 +255,11 @@ def test_the_guard_serves_other_model_classes_too(root, monkeypatch, capsys):
     forward = L1Loss.forward
     calls = []
 
-    def poisoned(self, *args, **kwargs):
+    def poisoned(self, pred, *args, **kwargs):
+        if not pred.requires_grad:  # the pre-flight tries it, too
+            return forward(self, pred, *args, **kwargs)
         calls.append(None)
-        return forward(self, *args, **kwargs) + (float('nan') if len(calls) in (2, 4, 5) else 0)
+        return forward(self, pred, *args, **kwargs) + (float('nan') if len(calls) in (2, 4, 5) else 0)
 
     monkeypatch.setattr(L1Loss, 'forward', poisoned)
     monkeypatch.setattr(SRModel, 'test', at_call_of(SRModel.test, 1, send('SIGTERM')))

@@ -1,10 +1,15 @@
 """SIGTERM and Ctrl-C as a request that training looks at when it can stop without losing anything."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Optional
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StoppedEarly(KeyboardInterrupt):
+    """A signal before training began. No Exception: no check of a pre-flight may take it for what it looks for."""
 
 
 class StopRequest:
@@ -19,10 +24,22 @@ class StopRequest:
         """Name of the signal that came, or None."""
         return self._name
 
+    def listen_early(self) -> None:
+        """Until :meth:`listen`, raise StoppedEarly at a signal: there is nothing to save yet."""
+        self._take(self._interrupt)
+
     def listen(self) -> None:
         """Take the signals from now on; only the main thread of a process can."""
+        self._take(self._note)
+
+    def _take(self, handler: Callable) -> None:
         for number in SIGNALS:
-            self._former[number] = signal.signal(number, self._note)
+            former = signal.signal(number, handler)
+            self._former.setdefault(number, former)
+
+    @staticmethod
+    def _interrupt(number: int, frame: Optional[FrameType]) -> None:
+        raise StoppedEarly(signal.Signals(number).name)
 
     def close(self) -> None:
         """Forget, and give the signals back to who had them."""

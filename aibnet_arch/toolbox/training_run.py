@@ -19,9 +19,9 @@ from basicsr.utils import check_resume
 
 from ..modeling.encoders import CheckpointError
 from .checkpoints import CheckpointFolder
-from .errors import UserError
+from .errors import StoppedError, UserError
 from .run_lock import RunLock
-from .stop_signals import STOP, IgnoringWorkerInit
+from .stop_signals import STOP, IgnoringWorkerInit, StoppedEarly
 from .supervision import Supervisor
 
 
@@ -54,7 +54,10 @@ class TrainingRun:
         )  # fmt: skip
         with _replaced(upstream, {name: getattr(self, name) for name in stand_ins}) as self._original:
             try:
+                STOP.listen_early()
                 upstream.train_pipeline(self._root_path)
+            except StoppedEarly as error:
+                raise StoppedError(f'stopped by {error} before training began: there is nothing to save') from None
             finally:
                 STOP.close()
                 self._val_loaders = []
