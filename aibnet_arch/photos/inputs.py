@@ -13,7 +13,7 @@ from .files import shown
 from .pictures import FORMATS
 from .video import CODECS
 
-MOST_NAMED = 10
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
