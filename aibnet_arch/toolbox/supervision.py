@@ -5,13 +5,14 @@ written, refuses steps that are not finite, keeps validation from changing what 
 restores what BasicSR's resume leaves out.
 """
 
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import torch
 from basicsr.utils import get_root_logger
 
 from .checkpoints import CheckpointFolder
-from .errors import RunError, StoppedError
+from .errors import RunError, StoppedError, UserError
 from .random_states import random_states, set_random_states
 from .step_guard import NonFiniteError, StepGuard
 from .stop_signals import STOP
@@ -29,10 +30,20 @@ class Supervisor:
         val_loaders: the loaders of the validation sets.
         tb_logger: TensorBoard's writer, or None.
         batches_per_epoch: to tell the epoch of an iteration.
+        options: of the run, as its checkpoints shall hold them.
     """
 
-    def __init__(self, model: Any, *, val_loaders: list, tb_logger: Optional[Any], batches_per_epoch: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        val_loaders: list,
+        tb_logger: Optional[Any],
+        batches_per_epoch: int,
+        options: Mapping[str, str],
+    ) -> None:
         self.model = model
+        self._options = dict(options)
         self._val_loaders = val_loaders
         self._tb_logger = tb_logger
         self._batches_per_epoch = batches_per_epoch
@@ -64,7 +75,13 @@ class Supervisor:
         """Also: random states, count of skipped steps, best metrics, and the epoch that the iteration is in."""
         iteration = self._iteration = self._saved = resume_state['iter']
         resume_state['epoch'] = iteration // self._batches_per_epoch
-        self._call('resume_training', resume_state)
+        try:
+            self._call('resume_training', resume_state)
+        except (ValueError, KeyError, AssertionError) as error:  # torch's and BasicSR's words for what does not fit
+            raise UserError(
+                f'the checkpoint of iteration {iteration} does not fit these options: {error}. Give those of its run, or '
+                'set path.pretrain_network_g to its weights and start anew, without --auto_resume.'
+            ) from error
         extra = resume_state.get('extra', {})
         self._skipped, self._skipped_in_row = extra.get('skipped', (0, 0))
         if extra.get('scaler'):
@@ -149,6 +166,7 @@ class Supervisor:
         return {
             'random_states': states,
             'manual_seed': self.model.opt['manual_seed'],
+            'options': self._options,
             'skipped': (self._skipped, self._skipped_in_row),
             'scaler': self.model.scaler.state_dict() if hasattr(self.model, 'scaler') else {},
         }
