@@ -12,6 +12,9 @@ from ..modeling.encoders.checkpoint import read_plain
 from .checkpoints import CheckpointFolder, best_iterations
 from .errors import UserError
 
+# Attributes of BasicSR's schedules.
+_OF_OPTIONS = ('periods', 'cumulative_period', 'restart_weights', 'eta_min', 'milestones', 'gamma', 'restarts')
+
 
 @master_only
 def save_network(
@@ -52,7 +55,7 @@ def save_training_state(self: Any, epoch: int, current_iter: int) -> None:
         'epoch': epoch,
         'iter': current_iter,
         'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
-        'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
+        'schedulers': [_position(scheduler) for scheduler in self.schedulers],
         'extra': self.extra_state() if hasattr(self, 'extra_state') else {},
     }
     if self.opt['rank'] != 0:
@@ -65,6 +68,17 @@ def save_training_state(self: Any, epoch: int, current_iter: int) -> None:
         gone = folder.prune(keep=keep, best=best_iterations(best))
         if gone:
             get_root_logger().info(f'Deleted the checkpoints of iterations {", ".join(map(str, gone))}.')
+
+
+def _position(scheduler: Any) -> dict[str, Any]:
+    """State of a schedule without what follows from the options: a run may be lengthened.
+
+    Older versions of torch could not read MultiStepRestartLR's `milestones` as plain data, either.
+    """
+    state = scheduler.state_dict()
+    if not type(scheduler).__module__.startswith('basicsr.'):
+        return state
+    return {key: value for key, value in state.items() if key not in _OF_OPTIONS}
 
 
 def load_network(

@@ -5,6 +5,7 @@ written, refuses steps that are not finite, keeps validation from changing what 
 restores what BasicSR's resume leaves out.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -12,7 +13,7 @@ import torch
 from basicsr.utils import get_root_logger
 
 from .checkpoints import CheckpointFolder
-from .errors import RunError, StoppedError
+from .errors import RunError, StoppedError, UserError
 from .history import History, TrainingClock
 from .patch_schedule import PatchSchedule
 from .random_states import random_states, set_random_states
@@ -33,12 +34,21 @@ class Supervisor:
         tb_logger: TensorBoard's writer, or None.
         batches_per_epoch: to tell the epoch of an iteration.
         options: the run's options as YAML, which are saved with its weights.
+        flat_options: place to value of each option, which are saved with its states.
     """
 
     def __init__(
-        self, model: Any, *, val_loaders: list, tb_logger: Optional[Any], batches_per_epoch: int, options: str
+        self,
+        model: Any,
+        *,
+        val_loaders: list,
+        tb_logger: Optional[Any],
+        batches_per_epoch: int,
+        options: str,
+        flat_options: Mapping[str, str],
     ) -> None:
         self.model = model
+        self._flat_options = dict(flat_options)
         self._val_loaders = val_loaders
         self._tb_logger = tb_logger
         self._batches_per_epoch = batches_per_epoch
@@ -74,7 +84,13 @@ class Supervisor:
         """Also: random states, seconds, count of skipped steps, best metrics, and the epoch of the iteration."""
         iteration = self._iteration = self._saved = resume_state['iter']
         resume_state['epoch'] = iteration // self._batches_per_epoch
-        self._call('resume_training', resume_state)
+        try:
+            self._call('resume_training', resume_state)
+        except (ValueError, KeyError, AssertionError) as error:  # torch's and BasicSR's words for what does not fit
+            raise UserError(
+                f'the checkpoint of iteration {iteration} does not fit these options: {error}. Give those of its run, '
+                'or set path.pretrain_network_g to its weights and start anew, without --auto_resume.'
+            ) from error
         extra = resume_state.get('extra', {})
         self._skipped, self._skipped_in_row = extra.get('skipped', (0, 0))
         self._clock.go_on_from(extra.get('seconds', 0.0))
@@ -185,6 +201,7 @@ class Supervisor:
             'manual_seed': self.model.opt['manual_seed'],
             'stage': getattr(self.model, 'stage', None),
             'seconds': self._clock.seconds,
+            'options': self._flat_options,
             'skipped': (self._skipped, self._skipped_in_row),
             'scaler': self.model.scaler.state_dict() if hasattr(self.model, 'scaler') else {},
         }

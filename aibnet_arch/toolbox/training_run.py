@@ -19,7 +19,9 @@ from basicsr.utils import check_resume
 
 from ..modeling.encoders import CheckpointError
 from .checkpoints import CheckpointFolder
-from .errors import StoppedError, UserError
+from .errors import OptionError, StoppedError, UserError
+from .preflight import check_networks
+from .resumed_options import changed_options, flat_options
 from .run_lock import RunLock
 from .stop_signals import STOP, IgnoringWorkerInit, StoppedEarly
 from .supervision import Supervisor
@@ -42,6 +44,7 @@ class TrainingRun:
         self._lock: Optional[RunLock] = None
         self._batches_per_epoch = 0
         self._options = ''
+        self._flat_options: dict[str, str] = {}
 
     def start(self) -> None:
         """Train to the end of the run.
@@ -88,12 +91,27 @@ class TrainingRun:
         if choice is None and message:
             raise UserError(message)
         if choice is None:
+            self._flat_options = flat_options(opt)
             return None
         opt['path']['resume_state'] = choice
         state = _read_state(opt, choice)
+        total = opt['train']['total_iter']
+        if state['iter'] > total:
+            raise UserError(f'train.total_iter: {total}, but {choice} is of iteration {state["iter"]}: the run is over')
         check_resume(opt, state['iter'])
+        for key in opt['path']:
+            if key.startswith('param_key_'):  # those of a run's own files, not of what it started from
+                opt['path'][key] = 'params'
+        # Before anything of the folder changes.
+        problems = list(check_networks(opt, resumed=True))
+        if problems:
+            raise OptionError(problems)
         if opt.pop('manual_seed_is_drawn', False):
             opt['manual_seed'] = state.get('extra', {}).get('manual_seed', opt['manual_seed'])
+        self._flat_options = flat_options(opt)
+        saved = state.get('extra', {}).get('options')
+        for change in changed_options(saved, self._flat_options) if opt['rank'] == 0 else ():
+            self._warn(f'Since this checkpoint was written, {change}.')
         self._first_iter = state['iter']
         return state
 
@@ -168,6 +186,7 @@ class TrainingRun:
             tb_logger=self._tb_logger,
             batches_per_epoch=self._batches_per_epoch,
             options=self._options,
+            flat_options=self._flat_options,
         )
         STOP.listen()
         return model

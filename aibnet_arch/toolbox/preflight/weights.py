@@ -13,12 +13,15 @@ from ...modeling.encoders.checkpoint import read_plain
 from .registered import registered
 
 
-def check_networks(opt: Mapping[str, Any], *, wrong: Collection[str] = ()) -> Iterator[str]:
+def check_networks(
+    opt: Mapping[str, Any], *, wrong: Collection[str] = (), resumed: bool = False
+) -> Iterator[str]:
     """Build each network of the options, and compare it with the weights below ``path:`` that are meant for it.
 
     Args:
         opt: the options.
         wrong: networks of which it is known that they cannot be built.
+        resumed: the weights are those of a checkpoint. Otherwise those of a run to be resumed are not looked at.
     """
     path = opt['path']
     for key, network_opt in opt.items():
@@ -29,11 +32,13 @@ def check_networks(opt: Mapping[str, Any], *, wrong: Collection[str] = ()) -> It
             yield f'{key}: {problem}'
         name = key.removeprefix('network_')
         file = path.get(f'pretrain_{key}')
-        if network is None or not file or not os.path.isfile(os.path.expanduser(file)) or path.get('resume_state'):
-            continue  # a resumed run takes its own weights
+        if network is None or not file or not os.path.isfile(os.path.expanduser(file)):
+            continue
+        if path.get('resume_state') and not resumed:
+            continue  # it will take the weights of the checkpoint
         param_key, strict = path.get(f'param_key_{name}', 'params'), path.get(f'strict_load_{name}', True)
         for problem in weight_problems(network, file, param_key=param_key, strict=strict):
-            yield f'path.pretrain_{key}: {problem}'
+            yield f'{key}, to be resumed: {problem}' if resumed else f'path.pretrain_{key}: {problem}'
 
 
 def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optional[str]]:
