@@ -81,6 +81,52 @@ def test_a_signature_that_is_not_the_weights_is_refused(saved, changes, message)
         read_network(saved(noisy(), **changes))
 
 
+HOSTILE = {
+    'width': (0, -8, 8.5, '8', True, None, [8], {}, 10**9, 10**30, float('nan')),
+    'heads': (0, True, '1111', [1] * 9, [1.0] * 4, [[1]] * 4, None, {'a': 1}),
+    'encoder': (None, ['nafnet'], {}, ''),
+    'encoder_blocks': (None, '1111', [1, 1, 1, True], [1, 1, 1, -1], {'a': 1}),
+    'alpha_init': (float('nan'), float('inf'), '0.8', None, [0.8], True, 10**400),
+    'normalize_logits': ('false', 1.5, None, []),
+    'freeze_encoder': ('yes', []),
+    'num_masks': (-1, True, 10**9, 2.5),
+    'num_sub_decoders': (0, True, '2', 10**8),
+    'decoupler_groups': (0, '8', True, float('nan')),
+}
+
+
+@pytest.mark.parametrize('name', HOSTILE)
+def test_arguments_of_any_other_kind_are_refused(name, saved):
+    for value in HOSTILE[name]:
+        with pytest.raises(CheckpointError, match=r'arguments make no network|does not agree|do not fit its own'):
+            read_network(saved(noisy(), **{name: value}))
+
+
+@pytest.mark.parametrize(
+    'text', ['[' * 100_000, '{"a":' * 50_000, '{"trained": ' + '9' * 5000 + '}', 'NaN', '[1]', '"x"', '', '\0']
+)
+def test_signatures_that_are_none_are_damaged(text, tmp_path):
+    state = {**noisy().state_dict(), KEY: torch.tensor(list(text.encode()), dtype=torch.uint8)}
+    torch.save({'params': state}, tmp_path / 'net.pth')
+    with pytest.raises(CheckpointError, match='damaged'):
+        read_network(tmp_path / 'net.pth')
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        (torch.empty(8, device='meta'), 'no tensors with numbers in them: encoder.intro.bias'),
+        (torch.zeros(8).to_sparse(), 'no tensors with numbers in them: encoder.intro.bias'),
+        (torch.full((8,), float('nan')), '1 entries hold numbers that are not finite: encoder.intro.bias'),
+    ],
+    ids=['shape alone', 'sparse', 'not finite'],
+)
+def test_weights_without_numbers_are_refused_by_name(value, message, tmp_path):
+    torch.save({'params': {**noisy().state_dict(), 'encoder.intro.bias': value}}, tmp_path / 'net.pth')
+    with pytest.raises(CheckpointError, match=message):
+        read_network(tmp_path / 'net.pth')
+
+
 def test_files_of_other_networks_and_damaged_signatures_are_refused(tmp_path):
     path = tmp_path / 'other.pth'
     for extra in (None, torch.tensor(3), torch.tensor([1, 2], dtype=torch.uint8), torch.tensor([91, 93]).byte()):

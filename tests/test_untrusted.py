@@ -1,6 +1,9 @@
 """Files and arguments that would execute code, if they were trusted."""
 
+import io
 import os
+import pickle
+import tarfile
 
 import pytest
 import torch
@@ -41,6 +44,29 @@ def test_weights_that_execute_are_refused(key, legacy, root, monkeypatch, capsys
     opt['path'][key] = 'evil.pth'
     if key == 'pretrain_network_stages':
         opt['train'].update(stage_iter=[0, 9])
+    assert 'evil.pth is refused: it holds more than tensors' in refused(root, monkeypatch, capsys, opt)
+
+
+def torchscript(path):
+    torch.jit.script(torch.nn.Conv2d(1, 1, 1)).save(path)
+
+
+def old_archive(path):
+    """Torch's format until 0.1.10; versions before 2.6 unpack all that is in it, whatever they are told."""
+    content = pickle.dumps(Bomb())
+    with tarfile.open(path, 'w') as archive:
+        for name in ('sys_info', 'pickle', 'storages', 'tensors'):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+
+@pytest.mark.parametrize('write', [torchscript, old_archive])
+@pytest.mark.parametrize('key', ['pretrain_network_g', 'pretrain_network_encoder'])
+def test_other_formats_are_refused_without_a_hint_how_to_read_them(key, write, root, monkeypatch, capsys):
+    write(root / 'evil.pth')
+    opt = options()
+    opt['path'][key] = 'evil.pth'
     assert 'evil.pth is refused: it holds more than tensors' in refused(root, monkeypatch, capsys, opt)
 
 

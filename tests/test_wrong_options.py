@@ -324,6 +324,7 @@ OVERRIDES = {
     'train:total_iter=[1': '--force_yml',
     'name=!!python/name:os.mkdir': 'only plain values are read',
     'train:total_iter=five': "train.total_iter: 'five'",
+    'train:stage_iter=&a [*a]': '--force_yml',
 }
 
 
@@ -333,6 +334,14 @@ def test_wrong_overrides_are_refused(override, root, monkeypatch, capsys):
     assert run(options(), root=root, monkeypatch=monkeypatch, flags=('--force_yml', override)) == 2
     assert OVERRIDES[override] in capsys.readouterr().err
     assert everything(root) == before
+
+
+def test_overrides_add_up(root, monkeypatch, capsys):
+    """BasicSR forgets those of all but the last --force_yml."""
+    flags = ('--force_yml', 'train:total_iter=five', '--force_yml', 'manual_seed=ten', 'scale=two')
+    assert run(options(), root=root, monkeypatch=monkeypatch, flags=flags) == 2
+    told = capsys.readouterr().err
+    assert all(word in told for word in ('five', 'ten', 'two'))
 
 
 def test_all_problems_are_told_at_once(root, monkeypatch, capsys):

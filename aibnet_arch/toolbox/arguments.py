@@ -64,7 +64,11 @@ def _parser(is_train: bool) -> argparse.ArgumentParser:
     parser.add_argument('--debug', action='store_true', help='log each iteration, save and validate each eighth')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')
     parser.add_argument(
-        '--force_yml', nargs='+', metavar='KEY:KEY=VALUE', help='change options, e.g. train:optim_g:lr=1e-4'
+        '--force_yml',
+        nargs='+',
+        action='extend',
+        metavar='KEY:KEY=VALUE',
+        help='change options, e.g. train:optim_g:lr=1e-4',
     )
     return parser
 
@@ -111,7 +115,9 @@ def check_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='basicsr check', allow_abbrev=False)
     parser.add_argument('-opt', required=True, metavar='FILE', help='option file (YAML)')
     parser.add_argument('--decode', choices=['none', 'sample', 'all'], default='sample', help='pictures to decode')
-    parser.add_argument('--force_yml', nargs='+', metavar='KEY:KEY=VALUE', help='change options first')
+    parser.add_argument(
+        '--force_yml', nargs='+', action='extend', metavar='KEY:KEY=VALUE', help='change options first'
+    )
     return parser.parse_args(argv)
 
 

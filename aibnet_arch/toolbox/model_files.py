@@ -1,5 +1,6 @@
 """How BasicSR's models write and read their files: methods of BaseModel, with its names and arguments."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional, Union
 
@@ -8,7 +9,7 @@ from basicsr.utils.dist_util import master_only
 from torch import nn
 
 from ..modeling.encoders import compare_keys
-from ..modeling.encoders.checkpoint import read_plain
+from ..modeling.encoders.checkpoint import read_plain, refuse_old_archive
 from .checkpoints import CheckpointFolder, best_iterations
 from .errors import UserError
 
@@ -132,6 +133,9 @@ def safe_load(load: Callable) -> Callable:
     def safe(*args: Any, weights_only: Optional[bool] = None, **kwargs: Any) -> Any:
         if weights_only is None:
             weights_only = kwargs.get('pickle_module') is None
+        file = args[0] if args else kwargs.get('f')
+        if weights_only and isinstance(file, (str, os.PathLike)):
+            refuse_old_archive(file)
         return load(*args, weights_only=weights_only, **kwargs)
 
     safe.mended = True

@@ -1,6 +1,7 @@
 """Read option files: safely, with duplicate keys refused, and knowing on which line each key stands."""
 
 import difflib
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
@@ -56,7 +57,7 @@ def load_option_file(path: Union[str, Path]) -> OrderedDict:
         OptionError: the file is missing, no YAML, no mapping, or names a key twice; all places are told.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise OptionError([f'no option file {path}'])
     if path.stat().st_size > LARGEST:
         raise OptionError([f'{path} has {path.stat().st_size:,d} bytes: that is no option file'])
@@ -81,7 +82,7 @@ def parse_yaml(text: str, *, name: str) -> Any:
         node = loader.get_single_node()
         if _count(node, {}) > MOST_VALUES:
             raise OptionError([f'{name}: its anchors stand for more than {MOST_VALUES:,d} values'])
-        value = None if node is None else loader.construct_document(node)
+        value = None if node is None else _unshared(loader.construct_document(node))
     except OptionError:
         raise
     except yaml.constructor.ConstructorError as error:
@@ -92,7 +93,7 @@ def parse_yaml(text: str, *, name: str) -> Any:
         raise OptionError([f'{name} is no YAML: {error or type(error).__name__}']) from error
     if loader.problems:
         raise OptionError(loader.problems)
-    return _unshared(value)
+    return value
 
 
 def _count(node: Any, known: dict[int, int]) -> int:

@@ -91,7 +91,8 @@ class StepGuard:
         if torch.isfinite(norm):
             what = 'the loss is not finite'
         else:
-            names = {id(p): name for name, p in self._model.net_g.named_parameters()}
+            networks = {name: net for name, net in vars(self._model).items() if isinstance(net, nn.Module)}
+            names = {id(p): f'{net}.{name}' for net in networks for name, p in networks[net].named_parameters()}
             groups = (p for group in optimizer.param_groups for p in group['params'])
             broken = [names.get(id(p), '?') for p in groups if p.grad is not None and not torch.isfinite(p.grad).all()]
             what = f'the gradients of {len(broken)} parameters are not finite, e.g. of {", ".join(broken[:3])}'

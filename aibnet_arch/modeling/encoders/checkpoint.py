@@ -65,9 +65,7 @@ def read_plain(path: Union[str, Path]) -> object:
     path = Path(text)
     if path.suffix.lower() == SAFETENSORS:
         return _read_safetensors(path)
-    # Torch before 2.6 unpacks archives of this kind with all that is in them, weights_only or not (CVE-2025-32434).
-    if tarfile.is_tarfile(path):
-        raise CheckpointError(_refused(path))
+    refuse_old_archive(path)
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # whatever a damaged file makes torch's reader stumble over
@@ -77,7 +75,16 @@ def read_plain(path: Union[str, Path]) -> object:
         raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}). It may be truncated.') from error
 
 
-def _refused(path: Path) -> str:
+def refuse_old_archive(path: Union[str, Path]) -> None:
+    """Raise CheckpointError if the file is of torch's format before 0.1.10, a tar archive.
+
+    Versions before 2.6 unpack it with all that is in it, weights_only or not (CVE-2025-32434).
+    """
+    if os.path.isfile(path) and tarfile.is_tarfile(path):
+        raise CheckpointError(_refused(path))
+
+
+def _refused(path: Union[str, Path]) -> str:
     return (
         f'{path} is refused: it holds more than tensors and plain containers, or it is damaged. '
         'Nothing in it was executed. Take the file from where it was made again.'
