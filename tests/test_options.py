@@ -14,7 +14,7 @@ OPTIONS = Path(__file__).parent.parent / 'options'
 TRAIN = sorted(OPTIONS.glob('AIBNet*.yml'))
 TEST = sorted((OPTIONS / 'test').glob('AIBNet*.yml'))
 OTHERS = [OPTIONS / folder / f'{name}_GoPro.yml' for folder in ('', 'test') for name in ('NAFNet', 'Restormer')]
-STUDY = sorted((OPTIONS / 'ablation').rglob('*.yml'))
+STUDY = sorted((OPTIONS / 'ablation').glob('*/*.yml'))
 SUB_DECODERS = {'S': 1, 'B': 2, 'L': 4}
 
 
@@ -31,7 +31,8 @@ def test_there_is_one_for_each_variant_and_dataset():
     )
     assert trained | {'AIBNet_demo.yml', 'AIBNet-S_folder_pair.yml'} == {path.name for path in TRAIN}
     assert tested | {'AIBNet_demo.yml'} == {path.name for path in TEST}
-    assert sorted(OPTIONS.rglob('*.yml')) == sorted(TRAIN + TEST + OTHERS + STUDY)
+    plan = [OPTIONS / 'ablation' / 'study.yml']
+    assert sorted(OPTIONS.rglob('*.yml')) == sorted(TRAIN + TEST + OTHERS + STUDY + plan)
 
 
 @pytest.mark.parametrize('path', TRAIN + TEST, ids=lambda path: f'{path.parent.name}/{path.stem}')

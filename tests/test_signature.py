@@ -70,7 +70,7 @@ def test_weights_do_not_load_into_a_network_that_computes_something_else(saved, 
     ('changes', 'message'),
     [
         ({'width': 16}, 'do not fit its own arguments'),
-        ({'blocks_per_level': 10**9}, 'blocks_per_level = 1000000000 does not agree'),
+        ({'blocks_per_level': 10**9}, 'more than 4000 blocks'),
         ({'encoder_blocks': [10**9, 1, 1, 1]}, 'encoder_blocks'),
         ({'depth': 3}, 'make no network of this version'),
         ({'encoder': 'vgg'}, "encoder='vgg'"),
@@ -98,7 +98,7 @@ HOSTILE = {
 @pytest.mark.parametrize('name', HOSTILE)
 def test_arguments_of_any_other_kind_are_refused(name, saved):
     for value in HOSTILE[name]:
-        with pytest.raises(CheckpointError, match=r'arguments make no network|does not agree|do not fit its own'):
+        with pytest.raises(CheckpointError, match=r'arguments make no network|do not fit its own'):
             read_network(saved(noisy(), **{name: value}))
 
 

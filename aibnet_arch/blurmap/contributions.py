@@ -121,7 +121,7 @@ def _blocks(network: AIBNet) -> Iterator[tuple[Part, torch.nn.Module]]:
     for number, sub_decoder in enumerate(network.sub_decoders, start=1):
         for depth, level in enumerate(sub_decoder.levels):
             for module in level.modules():
-                if isinstance(module, SFDHBlock):
+                if isinstance(module, SFDHBlock) and module.sfem is not None:
                     yield Part(SFEM, number, depth), module
                 elif isinstance(module, HFSBlock):
                     yield Part(HFS_BLOCK, number, depth), module

@@ -93,9 +93,10 @@ def coloured(network: AIBNet, picture: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _own(seen: Contributions, picture: np.ndarray) -> Iterator[BlurMap]:
-    """The maps of the network as a whole."""
+    """The maps of the network as a whole; a network may lack SFEM or HFSBlock (Table 3)."""
     for kind, title in TITLES.items():
-        yield _contribution(kind, title, seen.map(kind))
+        if any(part.kind == kind for part in seen.levels):
+            yield _contribution(kind, title, seen.map(kind))
     yield _predicted('predicted_residual', 'predicted residual', seen.restored, picture)
 
 

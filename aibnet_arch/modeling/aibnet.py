@@ -16,6 +16,7 @@ from .encoders import (
     read_state_dict,
     refuse_lost_weights,
 )
+from .fusion import FUSIONS
 from .padding import pad_to_multiple
 from .signature import KEY, Signature
 from .sub_decoder import LEVELS, SubDecoder
@@ -42,6 +43,11 @@ class AIBNet(nn.Module):
         alpha_init: constant of Eq. (3).
         normalize_logits: L2-normalise Q and K along the positions; False reads Eq. (2) and (5) literally.
         decoupler_groups: groups of channels that share a low-pass filter (Eq. 4).
+        sfem: False leaves SFEM out of the SFDHBlocks (Table 3).
+        hfs_block: False leaves the HFSBlocks out (Table 3).
+        masked_logits: what becomes of the logits that a mask of Eq. (6) does not keep: 'dropped' gives them no
+            weight, 'zero' sets them to 0 before the softmax.
+        fusion: what stands between sub-decoders, 'none', 'sam' or 'fuse' (Table 6 b, c): see :mod:`.fusion`.
         freeze_encoder: the encoder never trains. Otherwise it trains with the first sub-decoder.
         code_noise: draw UFPNet's Gaussian noise on its kernel code. Evaluation is then random.
 
@@ -66,6 +72,10 @@ class AIBNet(nn.Module):
         alpha_init: float = 0.8,
         normalize_logits: bool = True,
         decoupler_groups: int = 8,
+        sfem: bool = True,
+        hfs_block: bool = True,
+        masked_logits: str = 'dropped',
+        fusion: str = 'none',
         freeze_encoder: bool = True,
         code_noise: bool = False,
     ) -> None:
@@ -74,6 +84,8 @@ class AIBNet(nn.Module):
         check_arguments(arguments)
         if not isinstance(encoder, str) or encoder not in ENCODERS:
             raise ValueError(f'encoder={encoder!r}: expected one of {", ".join(ENCODERS)}')
+        if not isinstance(fusion, str) or fusion not in ('none', *FUSIONS):
+            raise ValueError(f'fusion={fusion!r:.80}: expected one of none, {", ".join(FUSIONS)}')
         heads = (heads,) * LEVELS if isinstance(heads, int) else tuple(heads)
         self.arguments = {**arguments, 'encoder_blocks': list(encoder_blocks), 'heads': list(heads)}
         noise = {'code_noise': code_noise} if encoder == 'ufpnet' else {}
@@ -95,9 +107,14 @@ class AIBNet(nn.Module):
                 num_masks=num_masks,
                 decoupler_groups=decoupler_groups,
                 normalize_logits=normalize_logits,
+                sfem=sfem,
+                hfs_block=hfs_block,
+                masked_logits=masked_logits,
             )
             for _ in range(num_sub_decoders)
         )
+        gaps = 0 if fusion == 'none' else num_sub_decoders - 1
+        self.fusions = nn.ModuleList(FUSIONS[fusion](width) for _ in range(gaps))
         self.set_stage(None)
 
     # Stages of training
@@ -108,7 +125,7 @@ class AIBNet(nn.Module):
         Args:
             stage: k from 1 to s: sub-decoder k trains; the encoder and the sub-decoders before it are
                 frozen (no gradient, evaluation mode, also after ``train()``), those after it do not run.
-                An encoder that is not `freeze_encoder` trains in stage 1.
+                An encoder that is not `freeze_encoder` trains in stage 1; a fusion with the sub-decoder behind it.
                 None: everything runs and trains (direct training, Table 6 a), but a frozen encoder, and the
                 residual convolutions that nothing uses because only the last sub-decoder's image is the output.
 
@@ -124,6 +141,8 @@ class AIBNet(nn.Module):
         for number, sub_decoder in enumerate(self.sub_decoders, start=1):
             sub_decoder.requires_grad_(stage in (None, number))
             sub_decoder.to_residual.requires_grad_(number == self.active_sub_decoders)
+        for number, fusion in enumerate(self.fusions, start=2):
+            fusion.requires_grad_(stage in (None, number))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> 'AIBNet':
@@ -132,7 +151,7 @@ class AIBNet(nn.Module):
         Their batch norm statistics would drift otherwise.
         """
         super().train(mode)
-        for part in (self.encoder, *self.sub_decoders):
+        for part in (self.encoder, *self.sub_decoders, *self.fusions):
             part.train(mode and _trains(part))
         return self
 
@@ -158,10 +177,13 @@ class AIBNet(nn.Module):
         up_to = self.active_sub_decoders if up_to is None else up_to
         if not 1 <= up_to <= len(self.sub_decoders):
             raise ValueError(f'up_to={up_to}: this network has sub-decoders 1 to {len(self.sub_decoders)}')
-        *features, bottom = self._run(self.encoder, image, pad_to_multiple(image, SCALE))
+        padded = pad_to_multiple(image, SCALE)
+        *features, bottom = self._run(self.encoder, image, padded)
         height, width = image.shape[2:]
         images = []
         for number, sub_decoder in enumerate(self.sub_decoders[:up_to], start=1):
+            if number > 1 and self.fusions:
+                features = list(self._run(self.fusions[number - 2], image, features, padded))
             features = list(self._run(sub_decoder, image, features, bottom))
             if number == up_to or not only_last:
                 with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(sub_decoder)):
@@ -238,7 +260,11 @@ class AIBNet(nn.Module):
                 f'{path} has {trained} trained sub-decoders: none of the {len(self.sub_decoders)} of this network is '
                 'left to train. To go on with all of its weights, set path.pretrain_network_g.'
             )
-        parts = ('encoder.', *(f'sub_decoders.{index}.' for index in range(trained)))
+        parts = (
+            'encoder.',
+            *(f'sub_decoders.{index}.' for index in range(trained)),
+            *(f'fusions.{index}.' for index in range(trained - 1)),
+        )
         state = {key: value for key, value in state.items() if key.startswith(parts)}
         own = self.state_dict()
         problems = compare_keys({key: value for key, value in own.items() if key.startswith(parts)}, state)

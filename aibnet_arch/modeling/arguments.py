@@ -7,7 +7,9 @@ from typing import Any
 from .sub_decoder import LEVELS
 
 MOST_PARTS = 4000  # blocks and masks; AIBNet-L has 170. To build millions takes hours, and then the memory.
-SWITCHES = ('normalize_logits', 'freeze_encoder', 'code_noise')
+SWITCHES = ('normalize_logits', 'sfem', 'hfs_block', 'freeze_encoder', 'code_noise')
+# Those that came later, with what weights from before stand for.
+LATER = {'sfem': True, 'hfs_block': True, 'masked_logits': 'dropped', 'fusion': 'none'}
 AT_LEAST = {
     'width': 1, 'middle_blocks': 0, 'num_sub_decoders': 1, 'blocks_per_level': 0, 'num_masks': 0, 'decoupler_groups': 1
 }  # fmt: skip

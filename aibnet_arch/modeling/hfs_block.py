@@ -11,6 +11,8 @@ from .decoupler import Decoupler
 from .layers import is_local
 from .strips import Crop, Maps, MapsAndSums, over_strips
 
+MASKED_LOGITS = ('dropped', 'zero')
+
 
 class MaskedAttention(nn.Module):
     """Weighted sum of the n_m sparse attention maps, sum_i lambda_i M_i (Eq. 5 and 6).
@@ -21,14 +23,19 @@ class MaskedAttention(nn.Module):
     Args:
         head_channels: C, the length of a row.
         num_masks: n_m; 0 is plain dense attention without lambda (Table 4 a).
+        masked_logits: 'dropped', or 'zero': the logits that Mask_i does not keep are set to 0 before the softmax,
+            which is "the others are set to 0" word for word. They keep the weight of exp(0) then.
     """
 
-    def __init__(self, *, head_channels: int, num_masks: int = 4) -> None:
+    def __init__(self, *, head_channels: int, num_masks: int = 4, masked_logits: str = 'dropped') -> None:
         super().__init__()
+        if masked_logits not in MASKED_LOGITS:
+            raise ValueError(f'masked_logits={masked_logits!r:.80}: expected one of {", ".join(MASKED_LOGITS)}')
         if num_masks < 0:
             raise ValueError(f'num_masks={num_masks}: expected 0 or more')
         if num_masks and head_channels < 2:
             raise ValueError('a head of one channel has nothing to select from: use fewer heads, or num_masks=0')
+        self.masked_logits = masked_logits
         self.kept = tuple(head_channels * i // (i + 1) for i in range(1, num_masks + 1))
         if num_masks:
             self.fusion = nn.Parameter(torch.full((num_masks,), 1 / num_masks))
@@ -37,25 +44,43 @@ class MaskedAttention(nn.Module):
         """(B, heads, C, C) -> (B, heads, C, C)."""
         if not self.kept:
             return logits.softmax(dim=-1)
-        powers, totals, order = self._sorted(logits)
-        weights = (self.fusion / totals)[..., None] * self._keeps(logits)
-        return self._unsorted(powers * weights.sum(dim=-2), order)
+        powers, zero, totals, order = self._sorted(logits)
+        keeps, weights = self._keeps(logits), (self.fusion / totals)[..., None]
+        rows = powers * (weights * keeps).sum(dim=-2)
+        if self.masked_logits == 'zero':
+            rows = rows + zero * (weights * (1 - keeps)).sum(dim=-2)
+        return self._unsorted(rows, order)
 
     def maps(self, logits: Tensor) -> list[Tensor]:
         """The M_i one by one: (B, heads, C, C) -> n_m tensors of that shape."""
-        powers, totals, order = self._sorted(logits)
-        sparse = (self._keeps(logits) / totals[..., None] * powers[..., None, :]).unbind(-2)
-        return [self._unsorted(part, order) for part in sparse]
+        powers, zero, totals, order = self._sorted(logits)
+        keeps = self._keeps(logits)
+        rows = keeps * powers[..., None, :]
+        if self.masked_logits == 'zero':
+            rows = rows + (1 - keeps) * zero[..., None, :]
+        return [self._unsorted(part, order) for part in (rows / totals[..., None]).unbind(-2)]
 
     # All masks keep the first entries of the same sorted row, and their softmax differs in its denominator alone.
 
-    def _sorted(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows of powers from the largest logit down, the n_m denominators (..., n_m), the place of every entry."""
+    def _sorted(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Powers, denominators and places of sorted rows.
+
+        Returns:
+            Powers of every row's logits, the largest first, (..., C); that of a logit of 0, (..., 1); the n_m
+            denominators (..., n_m); the place of every entry. All powers of a row are divided by the same number.
+        """
         # Entries are counted in their order, not compared with a threshold: ties must not let more through.
         values, order = logits.sort(dim=-1, descending=True)
-        powers = (values - values[..., :1].detach()).exp()
+        largest = values[..., :1].detach()
+        if self.masked_logits == 'zero':
+            largest = largest.clamp_min(0)  # the power of 0 must not grow beyond all bounds either
+        powers, zero = (values - largest).exp(), (-largest).exp()
         sums = powers.cumsum(dim=-1)
-        return powers, torch.stack([sums[..., kept - 1] for kept in self.kept], dim=-1), order
+        totals = torch.stack([sums[..., kept - 1] for kept in self.kept], dim=-1)
+        if self.masked_logits == 'zero':
+            masked = [logits.shape[-1] - kept for kept in self.kept]
+            totals = totals + zero * torch.tensor(masked, dtype=zero.dtype, device=zero.device)
+        return powers, zero, totals, order
 
     def _keeps(self, like: Tensor) -> Tensor:
         """(n_m, C): 1 at the entries of a sorted row that mask i keeps."""
@@ -80,6 +105,7 @@ class HFSBlock(nn.Module):
         num_masks: n_m of Eq. (5).
         decoupler_groups: groups of channels that share a low-pass filter.
         normalize_logits: see :class:`ChannelLogits`.
+        masked_logits: see :class:`MaskedAttention`.
 
     `window` restricts each attention map to a part of the image, see ``AIBNet.set_window``.
     """
@@ -94,6 +120,7 @@ class HFSBlock(nn.Module):
         num_masks: int = 4,
         decoupler_groups: int = 8,
         normalize_logits: bool = True,
+        masked_logits: str = 'dropped',
     ) -> None:
         super().__init__()
         length = head_channels(channels, heads)
@@ -101,7 +128,9 @@ class HFSBlock(nn.Module):
         self.expand = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.depthwise = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
         self.logits = ChannelLogits(heads=heads, head_channels=length, normalize=normalize_logits)
-        self.attention = MaskedAttention(head_channels=length, num_masks=num_masks)
+        self.attention = MaskedAttention(
+            head_channels=length, num_masks=num_masks, masked_logits=masked_logits
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.selected(x)

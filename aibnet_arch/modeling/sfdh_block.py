@@ -1,5 +1,7 @@
 """SFDHBlock, the spatial feature differential handling block: Eq. (1), Figure 2 (d)."""
 
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,40 +53,55 @@ class SFDHBlock(nn.Module):
     Args:
         channels: C.
         heads, alpha_init, normalize_logits: see :class:`SFEM`.
+        sfem: False leaves SFEM and its W out of Eq. (1) (Table 3).
     """
 
     def __init__(
-        self, channels: int, *, heads: int = 1, alpha_init: float = 0.8, normalize_logits: bool = True
+        self,
+        channels: int,
+        *,
+        heads: int = 1,
+        alpha_init: float = 0.8,
+        normalize_logits: bool = True,
+        sfem: bool = True,
     ) -> None:
         super().__init__()
         self.norm1 = LayerNorm2d(channels)
         self.sca = SCA(channels)
-        self.sfem = SFEM(channels, heads=heads, alpha_init=alpha_init, normalize_logits=normalize_logits)
-        self.sfem_weight = nn.Parameter(torch.ones(channels, 1, 1))  # W of Eq. (1)
+        self.sfem: Optional[SFEM] = None
+        if sfem:
+            self.sfem = SFEM(channels, heads=heads, alpha_init=alpha_init, normalize_logits=normalize_logits)
+            self.sfem_weight = nn.Parameter(torch.ones(channels, 1, 1))  # W of Eq. (1)
         self.norm2 = LayerNorm2d(channels)
         self.feed_forward = nn.Sequential(ConvGate(channels), nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
-        if is_local(x, self.sfem.window):
+        if is_local(x, self.sca.pool.window):
             normed = self.norm1(x)
-            middle = x + self.sca(normed) + self.sfem_weight * self.sfem(normed)
+            middle = x + self.sca(normed)
+            if self.sfem is not None:
+                middle = middle + self.sfem_weight * self.sfem(normed)
             (out,), _ = over_strips(self._feed_forward, [middle], halo=1, channels=2 * channels)
             return out
-        (gated, value), (total, *sums) = over_strips(self._gather, [x], halo=1, channels=5 * channels)
+        maps, (total, *sums) = over_strips(self._gather, [x], halo=1, channels=5 * channels)
         sca = self.sca.matrix(total / x[0, 0].numel())
-        sfem = self.sfem_weight[:, :, 0] * self.sfem.matrix(*sums)
+        sfem = self.sfem and self.sfem_weight[:, :, 0] * self.sfem.matrix(*sums)
 
-        def finish(crop: Crop, x: Tensor, gated: Tensor, value: Tensor) -> MapsAndSums:
-            middle = x + project(gated, sca, self.sca.project.bias) + project(value, sfem)
+        def finish(crop: Crop, x: Tensor, gated: Tensor, value: Optional[Tensor] = None) -> MapsAndSums:
+            middle = x + project(gated, sca, self.sca.project.bias)
+            if value is not None:
+                middle = middle + project(value, sfem)
             return self._feed_forward(crop, middle)
 
-        (out,), _ = over_strips(finish, [x, gated, value], halo=1, channels=2 * channels)
+        (out,), _ = over_strips(finish, [x, *maps], halo=1, channels=2 * channels)
         return out
 
     def _gather(self, crop: Crop, x: Tensor) -> MapsAndSums:
         normed = self.norm1(x)
         gated, total = self.sca.gather(normed, crop)
+        if self.sfem is None:
+            return (gated,), (total,)
         value, sums = self.sfem.gather(normed, crop)
         return (gated, value), (total, *sums)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .arguments import LATER
 from .encoders import CheckpointError, is_dense
 
 KEY = '_extra_state'  # torch's name for what `get_extra_state` returns
@@ -57,7 +58,7 @@ class Signature:
             raise CheckpointError(f'{where}: {KEY} is damaged ({error!r})') from error
         if type(trained) is not int or trained < 1 or not isinstance(arguments, dict):
             raise CheckpointError(f'{where}: {KEY} is damaged ({fields!r:.200})')
-        return cls(trained=trained, arguments=arguments)
+        return cls(trained=trained, arguments={**LATER, **arguments})
 
     def check_arguments(self, own: Mapping[str, Any]) -> None:
         """Compare with the arguments of the network that is to take the weights.

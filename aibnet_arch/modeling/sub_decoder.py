@@ -13,7 +13,7 @@ LEVELS = 4
 
 
 class DecoderLevel(nn.Module):
-    """Upsampling, plus the skip, N SFDHBlocks, one HFSBlock.
+    """Upsampling, plus the skip, N SFDHBlocks, one HFSBlock (unless `hfs_block` is False).
 
     Shape: (B, 2C, H/2, W/2) and skip (B, C, H, W) -> (B, C, H, W).
 
@@ -33,22 +33,30 @@ class DecoderLevel(nn.Module):
         num_masks: int,
         decoupler_groups: int,
         normalize_logits: bool,
+        sfem: bool,
+        hfs_block: bool,
+        masked_logits: str,
     ) -> None:
         super().__init__()
         self.up = nn.Sequential(nn.Conv2d(2 * channels, 4 * channels, 1, bias=False), nn.PixelShuffle(2))
         self.sfdh_blocks = nn.Sequential(
             *(
-                SFDHBlock(channels, heads=heads, alpha_init=alpha_init, normalize_logits=normalize_logits)
+                SFDHBlock(
+                    channels, heads=heads, alpha_init=alpha_init, normalize_logits=normalize_logits, sfem=sfem
+                )
                 for _ in range(blocks)
             )
         )
-        self.hfs_block = HFSBlock(
-            channels,
-            heads=heads,
-            num_masks=num_masks,
-            decoupler_groups=decoupler_groups,
-            normalize_logits=normalize_logits,
-        )
+        self.hfs_block: nn.Module = nn.Identity()
+        if hfs_block:
+            self.hfs_block = HFSBlock(
+                channels,
+                heads=heads,
+                num_masks=num_masks,
+                decoupler_groups=decoupler_groups,
+                normalize_logits=normalize_logits,
+                masked_logits=masked_logits,
+            )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         return self.refine(self.join(x, skip))
@@ -74,7 +82,8 @@ class SubDecoder(nn.Module):
         width: w, channels at full resolution; the levels have w, 2w, 4w and 8w.
         blocks_per_level: N, SFDHBlocks of a level.
         heads: attention heads of the levels, finest first.
-        alpha_init, num_masks, decoupler_groups, normalize_logits: see the blocks.
+        alpha_init, num_masks, decoupler_groups, normalize_logits, sfem, masked_logits: see the blocks.
+        hfs_block: False leaves out the HFSBlocks (Table 3).
     """
 
     def __init__(
@@ -87,6 +96,9 @@ class SubDecoder(nn.Module):
         num_masks: int,
         decoupler_groups: int,
         normalize_logits: bool,
+        sfem: bool = True,
+        hfs_block: bool = True,
+        masked_logits: str = 'dropped',
     ) -> None:
         super().__init__()
         self.levels = nn.ModuleList(
@@ -98,6 +110,9 @@ class SubDecoder(nn.Module):
                 num_masks=num_masks,
                 decoupler_groups=decoupler_groups,
                 normalize_logits=normalize_logits,
+                sfem=sfem,
+                hfs_block=hfs_block,
+                masked_logits=masked_logits,
             )
             for level in range(LEVELS)
         )

@@ -102,7 +102,7 @@ class AIBNetModel(SRModel):
         loading = opt.get('datasets', {}).get('train', {})
         batches = {key: loading.get(key) for key in ('batch_size_per_gpu', 'mini_batch_sizes')}
         for key, sizes in batches.items():
-            if sizes == 1 or (isinstance(sizes, list) and 1 in sizes):
+            if network.get('hfs_block', True) and (sizes == 1 or (isinstance(sizes, list) and 1 in sizes)):
                 yield (
                     f'datasets.train.{key}: 1: AIBNet needs at least 2 images per process in training (batch norm of '
                     'the Decoupler in HFSBlock sees one value per channel and image)'

@@ -1,0 +1,128 @@
+"""Write the option files of the ablations: each is a base with nothing but the switch that its name says.
+
+    python options/ablation/generate.py
+
+Run it after a base was changed; a test compares the files with what it would write. Each variant stands below with
+the table of the paper that it belongs to. `small/AIBNet-S.yml` and `small/NAFNet.yml` are written by hand.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aibnet_arch.toolbox.option_file import load_option_file
+
+HERE = Path(__file__).parent
+OPTIONS = HERE.parent
+LEFT_OUT = object()  # the key is in the base and not in the variant
+
+PARTS = {
+    'without_SFEM': {'network_g.sfem': False},
+    'without_HFSBlock': {'network_g.hfs_block': False},
+    'without_both': {'network_g.sfem': False, 'network_g.hfs_block': False},
+}
+MASKS = {f'{count}_masks': {'network_g.num_masks': count} for count in (0, 1, 2, 3, 5)}
+READINGS = {
+    'literal_logits': {'network_g.normalize_logits': False},
+    'masked_to_zero': {'network_g.masked_logits': 'zero'},
+    'alpha_0.2': {'network_g.alpha_init': 0.2},
+}
+DIRECT = {'train.strategy': 'direct', 'train.stage_iter': LEFT_OUT}
+FUSIONS = {
+    'direct': DIRECT,
+    'direct_SAM': {**DIRECT, 'network_g.fusion': 'sam'},
+    'direct_Fuse': {**DIRECT, 'network_g.fusion': 'fuse'},
+}
+SCRATCH = {'network_g.freeze_encoder': False, 'path.pretrain_network_encoder': None}
+NAFNET = {'network_g.encoder': 'nafnet', 'path.pretrain_network_encoder': 'weights/NAFNet-GoPro-width64.pth'}
+TRAINED = {'network_g.freeze_encoder': False}
+
+
+def stages(count: int, each: int) -> dict[str, Any]:
+    """The changes that make a network of `count` sub-decoders of AIBNet-S."""
+    return {
+        'network_g.num_sub_decoders': count,
+        'train.stage_iter': [each] * count,
+        'train.total_iter': each * count,
+    }
+
+
+def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """File, name, base and changes of each variant; paths below `options`."""
+    scratch = 'ablation/GoPro/AIBNet-S_scratch.yml'
+    for base, tables in {
+        'AIBNet-S_GoPro.yml': {
+            'Table 3 (d)': {'scratch': {'network_g.encoder': 'nafnet', **SCRATCH}},
+            'Table 4': MASKS,
+            'readings': READINGS,
+        },
+        scratch: {'Table 3 (a) to (c)': {f'scratch_{name}': changes for name, changes in PARTS.items()}},
+        'AIBNet-L_GoPro.yml': {
+            'Table 5': {
+                'scratch': SCRATCH, 'NAFNet_trained': {**NAFNET, **TRAINED}, 'NAFNet_frozen': NAFNET,
+                'UFPNet_trained': TRAINED,
+            },
+            'Table 6': FUSIONS,
+        },
+    }.items():  # fmt: skip
+        variant = Path(base).stem.split('_')[0]
+        for table in tables.values():
+            for name, changes in table.items():
+                yield f'ablation/GoPro/{variant}_{name}.yml', f'{variant}_GoPro_{name}', base, changes
+
+    base = 'ablation/small/AIBNet-S.yml'
+    total = load_option_file(OPTIONS / base)['train']['total_iter']
+    two, four = stages(2, total // 2), stages(4, total // 4)
+    for table in (
+        PARTS,
+        MASKS,
+        READINGS,
+        {
+            'pretrained_frozen': {'network_g.freeze_encoder': True},
+            'pretrained_trained': {},
+            'UFPNet': {'network_g.encoder': 'ufpnet'},
+        },
+    ):
+        for name, changes in table.items():
+            yield f'ablation/small/AIBNet-S_{name}.yml', f'AIBNet-S_{name}', base, changes
+    yield 'ablation/small/AIBNet-B.yml', 'AIBNet-B', base, two
+    yield 'ablation/small/AIBNet-L.yml', 'AIBNet-L', base, four
+    for name, changes in FUSIONS.items():
+        yield f'ablation/small/AIBNet-B_{name}.yml', f'AIBNet-B_{name}', 'ablation/small/AIBNet-B.yml', changes
+
+
+def text_of(name: str, base: str, changes: dict[str, Any]) -> str:
+    """The content of a variant's file."""
+    opt = _plain(load_option_file(OPTIONS / base))
+    opt['name'] = name
+    told = []
+    for key, value in changes.items():
+        *sections, last = key.split('.')
+        section = opt
+        for each in sections:
+            section = section[each]
+        if value is LEFT_OUT:
+            del section[last]
+            told.append(f'{key} left out')
+        else:
+            section[last] = value
+            told.append(f'{key}: {yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}')
+    lines = [f'# options/{base} with', *(f'#   {each}' for each in told), '# Written by options/ablation/generate.py.']
+    return '\n'.join(lines) + '\n\n' + yaml.safe_dump(opt, sort_keys=False, default_flow_style=None)
+
+
+def _plain(value: Any) -> Any:
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def main() -> None:
+    for file, name, base, changes in variants():
+        (OPTIONS / file).parent.mkdir(exist_ok=True)
+        (OPTIONS / file).write_text(text_of(name, base, changes))
+        print(f'options/{file}')
+
+
+if __name__ == '__main__':
+    main()
