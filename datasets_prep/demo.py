@@ -20,7 +20,7 @@ import numpy as np
 from datasets_prep.crops import Crop
 from datasets_prep.errors import PrepError
 from datasets_prep.lmdb_writer import write_pairs
-from datasets_prep.motion_blur import Exposure, Motion
+from datasets_prep.motion_blur import Exposure, draw_motion
 from datasets_prep.pairs import Pair
 
 TRAIN_PICTURES = (
@@ -79,12 +79,8 @@ def draw_shots(names: Sequence[str], *, shots: int, steady_every: int, rng: np.r
     for name in names:
         sharp = shipped_picture(name)
         for number in range(shots):
-            still = bool(steady_every) and len(drawn) % steady_every == steady_every - 1
-            motion = Motion(
-                camera=rng.uniform(0, 0.7) if still else rng.uniform(3, 7),
-                camera_turn=rng.uniform(0, 0.1) if still else rng.uniform(0, 0.5),
-                part=rng.uniform(4, 8),
-            )
+            steady = bool(steady_every) and len(drawn) % steady_every == steady_every - 1
+            motion = draw_motion(rng, steady=steady)
             exposure = Exposure.draw(*sharp.shape[:2], motion=motion, rng=rng)
             drawn.append(Shot(f'{Path(name).stem}-{number}', sharp, exposure))
     return drawn

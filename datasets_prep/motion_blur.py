@@ -25,7 +25,7 @@ class Motion:
         part: length of the own path of the moving part, in pixels.
         frames: frames that are averaged, an odd number.
         direction_spread: deviation of a path's direction from the horizontal in radians. Cameras are mostly panned
-            sideways, as people and cars move; with pi or more every direction is as likely as the others.
+            sideways, as people and cars move.
     """
 
     camera: float
@@ -33,6 +33,15 @@ class Motion:
     part: float
     frames: int = 25
     direction_spread: float = 0.3
+
+
+def draw_motion(rng: np.random.Generator, *, steady: bool) -> Motion:
+    """Motion for a picture of 400 pixels: of camera and part, or of the part before a camera that hardly moves."""
+    return Motion(
+        camera=rng.uniform(0, 0.7) if steady else rng.uniform(3, 7),
+        camera_turn=rng.uniform(0, 0.1) if steady else rng.uniform(0, 0.5),
+        part=rng.uniform(4, 8),
+    )
 
 
 @dataclass(frozen=True)

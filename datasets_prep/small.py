@@ -29,15 +29,15 @@ from datasets_prep.debian import get_packages, read_files
 from datasets_prep.errors import raise_if_any
 from datasets_prep.images import decode
 from datasets_prep.lmdb_writer import prepare
-from datasets_prep.motion_blur import Motion, blur
+from datasets_prep.motion_blur import blur, draw_motion
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair
 from datasets_prep.storage import write_durably
 
 LIST = Path(__file__).with_name('small_pictures.csv')
-BLURS = {'train': 4, 'test': 1}  # of each picture
-LARGEST_SIDE = 720
-CROP, STEP = 128, 116
+BLURS = {'train': 4, 'test': 2}  # of each picture
+LARGEST_SIDE = 400
+CROP, STEP = 128, 91
 SEED = 2025
 
 
@@ -103,20 +103,13 @@ def reduced(picture: np.ndarray) -> np.ndarray:
 def blurred_pairs(picture: Picture, content: bytes) -> list[Pair]:
     """The pairs of a picture. Random numbers hang on its name, so that another picture changes nothing here.
 
-    In every second pair the camera is steady: sharp, but for a part that is strongly blurred.
+    In the last one the camera is steady: sharp, but for a part that is strongly blurred.
     """
     sharp = reduced(decode(content))
     rng = np.random.default_rng([SEED, *hashlib.sha256(picture.name.encode()).digest()])
-    first = int(rng.integers(2))
     pairs = []
     for number in range(BLURS[picture.set]):
-        steady = (first + number) % 2 == 0
-        motion = Motion(
-            camera=rng.uniform(0, 0.7) if steady else rng.uniform(3, 9),
-            camera_turn=rng.uniform(0, 0.1) if steady else rng.uniform(0, 0.6),
-            part=rng.uniform(8, 18),
-            direction_spread=np.pi,
-        )
+        motion = draw_motion(rng, steady=number == BLURS[picture.set] - 1)
         pairs.append(Pair(f'{picture.name}-{number}', blur(sharp, motion=motion, rng=rng), sharp))
     return pairs
 
