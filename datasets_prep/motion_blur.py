@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 
 GAMMA = 2.2
+# Deviation of a path's direction from the horizontal in radians: cameras are mostly panned sideways, as people and
+# cars move.
+DIRECTION_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,12 @@ class Motion:
         camera_turn: how far the camera turns about its axis, in degrees.
         part: length of the own path of the moving part, in pixels.
         frames: frames that are averaged, an odd number.
-        direction_spread: deviation of a path's direction from the horizontal in radians. Cameras are mostly panned
-            sideways, as people and cars move.
     """
 
     camera: float
     camera_turn: float
     part: float
     frames: int = 25
-    direction_spread: float = 0.3
 
 
 def draw_motion(rng: np.random.Generator, *, steady: bool) -> Motion:
@@ -118,7 +118,7 @@ def blur(sharp: np.ndarray, *, motion: Motion, rng: np.random.Generator) -> np.n
 def _path(length: float, motion: Motion, rng: np.random.Generator) -> np.ndarray:
     """A smooth, slightly bent path of about that length through the origin at mid-exposure: (frames, 2) pixels."""
     time = np.linspace(-0.5, 0.5, motion.frames)[:, None]
-    angle = rng.normal(0, motion.direction_spread)
+    angle = rng.normal(0, DIRECTION_SPREAD)
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
     bend = rng.uniform(-0.6, 0.6)

@@ -12,7 +12,6 @@ import pytest
 from datasets_prep import small
 from datasets_prep.debian import get_packages, read_files
 from datasets_prep.errors import PrepError
-from datasets_prep.motion_blur import Motion, blur
 from datasets_prep.small import Picture, blurred_pairs, licences, listed_pictures, make, read_pictures
 
 from .prep_trees import read_lmdb
@@ -95,38 +94,21 @@ def test_it_makes_all_sets_and_the_licences_and_again_the_same(debs, tmp_path):
         assert entries == again
         counts[name] = len(entries)
     # 150 x 160 gives four crops of 128.
-    assert counts == {'train/blur_crops': 48, 'train/sharp_crops': 48, 'test/input': 1, 'test/target': 1}
+    assert counts == {'train/blur_crops': 48, 'train/sharp_crops': 48, 'test/input': 2, 'test/target': 2}
     text = (out / 'LICENCES.md').read_text()
     assert text == licences(pictures)
     assert '| test | p3 | two | usr/share/p3.png | author 3 | CC0 |' in text
 
 
-def test_half_of_the_pairs_of_a_picture_are_sharp_outside_of_a_part(debs):
+def test_the_last_pair_of_a_picture_is_sharp_outside_of_a_part(debs):
     _, pictures = debs
     content = photograph(1, height=300, width=400)
     changed = []
     for pair in blurred_pairs(pictures[1], content):
         difference = np.abs(pair.lq.astype(int) - pair.gt).max(axis=2)
         changed.append((difference > 40).mean())
-    steady, moving = sorted(changed)[:2], sorted(changed)[2:]
-    assert min(steady) > 0.02
-    assert max(steady) < 0.4
-    assert min(moving) > 0.6, changed
-
-
-def test_directions_are_spread():
-    """Stripes across the motion blur away, stripes along it stay."""
-    rows = np.repeat(np.where(np.arange(64) % 8 < 4, 255, 0).astype(np.uint8)[:, None], 64, axis=1)
-    lying = np.stack([rows] * 3, axis=-1)
-
-    def contrast(spread: float) -> list[float]:
-        motion = Motion(camera=8, camera_turn=0, part=0, direction_spread=spread)
-        rng = np.random.default_rng(0)
-        return [float(blur(lying, motion=motion, rng=rng)[20:44, 20:44].std()) for _ in range(12)]
-
-    assert min(contrast(0.0)) > 60  # sideways only
-    assert min(contrast(np.pi)) < 30
-    assert max(contrast(np.pi)) > 60
+    *moving, steady = changed
+    assert 0.02 < steady < 0.4 < min(moving), changed
 
 
 def test_missing_and_changed_pictures_are_all_named(debs):
