@@ -16,6 +16,8 @@ import yaml
 from aibnet_arch import AIBNet
 from aibnet_arch.toolbox.command import main
 from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
+from datasets_prep.lmdb_writer import write_pairs
+from datasets_prep.pairs import Pair
 
 from .mini_checkouts import make_modern, make_older
 from .prep_trees import gopro_tree, hide_tree, picture, realblur_tree, save
@@ -23,7 +25,7 @@ from .training import reset_logger
 
 REPOSITORY = Path(__file__).parent.parent
 SMALL = {'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1}
-_NAFNET = {'width': 8, 'enc_blk_nums': [1, 1], 'middle_blk_num': 1, 'dec_blk_nums': [1, 1]}
+_NAFNET = {'width': 8, 'enc_blk_nums': [1, 1, 1, 1], 'middle_blk_num': 1, 'dec_blk_nums': [1, 1, 1, 1]}
 SMALL_NETWORKS = {
     'AIBNet': SMALL,
     'NAFNet': _NAFNET,
@@ -68,6 +70,9 @@ def make_sandbox(root: Path) -> None:
     for folder, size in (('blurred', 512), ('sharp', 512), ('blurred_val', 64), ('sharp_val', 64)):
         for number in range(2):
             save(root / 'my' / folder / f'{number}.png', picture(number, height=size, width=size))
+    for lq, gt in ('train/blur_crops', 'train/sharp_crops'), ('test/input', 'test/target'):
+        pairs = [Pair(str(n), picture(n, height=32, width=32), picture(n, height=32, width=32)) for n in range(2)]
+        write_pairs(pairs, *(root / f'datasets/small/{name}.lmdb' for name in (lq, gt)), workers=1, progress=False)
     _own_pictures(root)
     make_older(root / 'path/to/NAFNet', kind='nafnet')
     make_older(root / 'path/to/Restormer', kind='restormer')
@@ -105,7 +110,9 @@ def _weights(path: Path) -> None:
 
 
 def _shrunk(opt: dict) -> dict:
-    """The options for a network and a run of seconds; the names of files stay."""
+    """The options for a network and a run of seconds; the names of files stay. Of a study's plan, a few runs."""
+    if 'runs' in opt:
+        return {**opt, 'seeds': [0], 'runs': [opt['runs'][0], *opt['runs'][-2:]]}
     opt['num_gpu'] = 0
     network = opt['network_g']
     network.update(SMALL_NETWORKS.get(network['type'], {}))

@@ -2,13 +2,13 @@
 
 A study is given as option files, or as one plan file (YAML)::
 
-    base: AIBNet-B            # the name that the others are compared with; the first by default
+    base: AIBNet-S            # the name that the others are compared with; the first by default
     seeds: [0, 1, 2]          # unless --seeds are given
     runs:
-      - options/ablation/small/AIBNet-B.yml
+      - options/ablation/small/AIBNet-S.yml
       - option_file: options/ablation/small/NAFNet.yml
         seeds: [0]                                      # its own, whatever the others' are
-      - option_file: options/ablation/small/AIBNet-B_pretrained.yml
+      - option_file: options/ablation/small/AIBNet-S_pretrained_frozen.yml
         weights: {pretrain_network_encoder: NAFNet}     # path.pretrain_network_encoder: what the run NAFNet trained
 
 A run with weights takes those of the same seed, or of the only seed that there is.
