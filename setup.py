@@ -28,7 +28,7 @@ setup(
         'onnx': ['onnx', 'onnxruntime'],
         'study': ['matplotlib'],
         'test': [
-            'matplotlib', 'onnx', 'onnxruntime', 'playwright', 'pytest', 'ruff', 'scikit-image>=0.22', 'scipy',
+            'matplotlib', 'onnx', 'onnxruntime', 'playwright', 'pytest', 'pytest-xdist', 'ruff', 'scikit-image>=0.22', 'scipy',
             'spandrel', 'spandrel-extra-arches',
         ],
     },

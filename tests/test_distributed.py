@@ -21,7 +21,7 @@ def two_processes(root, *flags, accident='', module='tests.distributed_child', c
     return subprocess.run(
         [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--standalone', '-m', module, command,
          '-opt', 'opt.yml', '--launcher', 'pytorch', *flags],
-        cwd=root, capture_output=True, text=True, timeout=90, check=False,
+        cwd=root, capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'ACCIDENT': accident or '-1 -1 none', 'PYTHONPATH': str(REPOSITORY)},
     )  # fmt: skip
 
