@@ -28,8 +28,8 @@ setup(
         'onnx': ['onnx', 'onnxruntime'],
         'study': ['matplotlib'],
         'test': [
-            'matplotlib', 'onnx', 'onnxruntime', 'playwright', 'pytest', 'pytest-xdist', 'ruff', 'scikit-image>=0.22', 'scipy',
-            'spandrel', 'spandrel-extra-arches',
+            'matplotlib', 'onnx', 'onnxruntime', 'playwright', 'pytest', 'pytest-xdist', 'ruff', 'scikit-image>=0.22',
+            'scipy', 'spandrel', 'spandrel-extra-arches',
         ],
     },
     entry_points={
