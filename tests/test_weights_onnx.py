@@ -31,7 +31,8 @@ def exported(net, **options):
     'changes',
     [
         {}, {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2), 'heads': (1, 2, 1, 2)},
-        {'heads': (2, 1, 1, 1), 'normalize_logits': False, 'num_masks': 0},
+        {'heads': (2, 1, 1, 1), 'normalize_logits': False, 'num_masks': 0}, {'sfem': False, 'hfs_block': False},
+        {'masked_logits': 'zero', 'num_sub_decoders': 2, 'fusion': 'sam'}, {'num_sub_decoders': 2, 'fusion': 'fuse'},
     ],
 )  # fmt: skip
 def test_one_graph_serves_all_sizes(changes, monkeypatch):

@@ -27,6 +27,7 @@ def loader():
     [
         {}, {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2)}, {'heads': (1, 2, 1, 2)}, {'num_masks': 0},
         {'alpha_init': 0.5}, {'normalize_logits': False}, {'freeze_encoder': True},
+        {'sfem': False, 'hfs_block': False}, {'masked_logits': 'zero', 'fusion': 'sam'},
     ],
 )  # fmt: skip
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])

@@ -35,6 +35,7 @@ class MaskedAttention(nn.Module):
             raise ValueError(f'num_masks={num_masks}: expected 0 or more')
         if num_masks and head_channels < 2:
             raise ValueError('a head of one channel has nothing to select from: use fewer heads, or num_masks=0')
+        self.head_channels = head_channels
         self.masked_logits = masked_logits
         self.kept = tuple(head_channels * i // (i + 1) for i in range(1, num_masks + 1))
         if num_masks:
@@ -76,10 +77,10 @@ class MaskedAttention(nn.Module):
             largest = largest.clamp_min(0)  # the power of 0 must not grow beyond all bounds either
         powers, zero = (values - largest).exp(), (-largest).exp()
         sums = powers.cumsum(dim=-1)
-        totals = torch.stack([sums[..., kept - 1] for kept in self.kept], dim=-1)
+        totals = [sums[..., kept - 1 : kept] for kept in self.kept]
         if self.masked_logits == 'zero':
-            masked = [logits.shape[-1] - kept for kept in self.kept]
-            totals = totals + zero * torch.tensor(masked, dtype=zero.dtype, device=zero.device)
+            totals = [total + (self.head_channels - kept) * zero for total, kept in zip(totals, self.kept)]
+        totals = torch.cat(totals, dim=-1)
         return powers, zero, totals, order
 
     def _keeps(self, like: Tensor) -> Tensor:
