@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from aibnet_arch.blurmap import command
 from aibnet_arch.blurmap.command import run_blurmap
 from aibnet_arch.toolbox.command import main
 from aibnet_arch.toolbox.errors import UserError
@@ -137,6 +138,8 @@ def bad(root, tmp_path, kind):
         return [str(tmp_path / 'none')], []
     if kind == 'over its input':
         return ['lq'], ['-o', str(root)]
+    if kind == 'into its input':
+        return ['lq.lmdb'], ['-o', str(root / 'lq.lmdb')]
     return {
         'no input': (['nowhere'], []),
         'no gt': (['lq'], ['--gt', 'nowhere']),
@@ -155,7 +158,8 @@ def bad(root, tmp_path, kind):
         ('sizes', '70x48 pixels, .* has 70x40'), ('grey extent', 'is no extent of blur'),
         ('no pair', 'no picture for 2 of 3'), ('text', 'not decodable'), ('truncated', 'truncated PNG'),
         ('twice', "two pictures are called 'p0'"), ('empty', 'no pictures in'),
-        ('over its input', 'lies in the output folder'), ('no weights', 'no file nowhere.pth'),
+        ('over its input', 'lies in the output folder'), ('into its input', 'lies in the output folder'),
+        ('no weights', 'no file nowhere.pth'),
         ('weights of another', 'no checkpoint of AIBNet'), ('beside is missing', 'no file nowhere.pth'),
         ('param key', "no entry 'params_ema'"),
     ],
@@ -175,6 +179,19 @@ def test_bad_input_is_refused_before_anything_is_written(root, tmp_path, capsys,
 def assert_matches(message, text):
     with pytest.raises(UserError, match=message):
         raise UserError(text)
+
+
+def test_the_averaged_weights_are_taken_if_there_are_some(root, tmp_path, monkeypatch):
+    content = torch.load(root / 'net.pth', weights_only=True)
+    torch.save({**content, 'params_ema': content['params']}, tmp_path / 'averaged.pth')
+    taken = []
+    real = command.read_network
+    monkeypatch.setattr(
+        command, 'read_network', lambda path, *, param_key: taken.append(param_key) or real(path, param_key=param_key)
+    )
+    for flags in ([], ['--param-key', 'params']):
+        assert blurmap(root, tmp_path / 'out', '--weights', str(tmp_path / 'averaged.pth'), *flags) == 0
+    assert taken == ['params_ema', 'params']
 
 
 def test_weights_that_spandrel_does_not_know_are_refused(root, tmp_path, capsys):

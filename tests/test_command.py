@@ -68,6 +68,15 @@ def test_a_refused_run_leaves_the_former_run_alone(tmp_path, monkeypatch, capsys
     assert sorted(tmp_path.rglob('*')) == before
 
 
+def test_ctrl_c_is_a_line_and_an_exit_code(tmp_path, monkeypatch, capsys):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('aibnet_arch.weights.info.describe', stopped)
+    assert main(['info', 'net.pth']) == 130
+    assert capsys.readouterr().err == 'basicsr info: stopped by Ctrl-C\n'
+
+
 def test_check_of_good_options_says_so(tmp_path, monkeypatch, capsys):
     make_dataset(tmp_path)
     assert run(options(), root=tmp_path, monkeypatch=monkeypatch, command='check', flags=('--decode', 'all')) == 0

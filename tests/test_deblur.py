@@ -118,7 +118,7 @@ def test_the_ensemble_is_the_mean_of_flips_and_transposes(count):
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        ({'up_to': 2}, '--up_to: 2: the network has sub-decoders 1 to 1'),
+        ({'up_to': 2}, '--up-to: 2: the network has sub-decoders 1 to 1'),
         ({'window': 100}, '--window: 100'),
         ({'tile': 64}, '--tile 64: expected'),
         ({'tile': 128, 'memory': 10**9}, 'give one of them'),
@@ -172,6 +172,9 @@ def test_the_averaged_weights_are_taken_if_there_are_some(folder):
     assert np.array_equal(read(folder / 'out/x.png'), colours())
     assert run('x.png', '-o', 'out2', '--param-key', 'params') == 0
     assert not np.array_equal(read(folder / 'out2/x.png'), colours())
+    assert main(['convert', 'net.pth', 'averaged.safetensors', '--param-key', 'params_ema']) == 0
+    assert run('x.png', '-o', 'out3', weights='averaged.safetensors') == 0
+    assert np.array_equal(read(folder / 'out3/x.png'), colours())
 
 
 def test_format_changes_pictures_alone(folder):
@@ -242,6 +245,29 @@ def test_results_below_the_input_are_no_input(folder):
     for _ in range(2):
         assert run('in', '-o', 'in/out', '--overwrite') == 0
     assert [p.name for p in (folder / 'in/out').iterdir()] == ['x.png']
+
+
+def test_a_page_is_replaced_only_by_one_with_pictures(folder, capsys):
+    write(folder / 'in/x.png')
+    assert run('in', '-o', 'out', '--page', 'page') == 0
+    made = sorted(path.name for path in (folder / 'page/pictures').iterdir())
+    before = next(path for path in (folder / 'page/pictures').iterdir() if path.stem.endswith('before'))
+    capsys.readouterr()
+    assert run('in', '-o', 'other', '--page', 'page', '--memory', '1MB') == 2
+    assert run(str(before), '-o', 'other', '--page', 'page') == 2
+    assert f'the input {before} lies there' in capsys.readouterr().err
+    assert run('in', '-o', 'out', '--page', 'page', '--skip-existing') == 0
+    assert sorted(path.name for path in (folder / 'page/pictures').iterdir()) == made
+
+
+@pytest.mark.parametrize('option', ['-o', '--page'])
+def test_a_folder_without_a_name_is_refused(folder, capsys, option):
+    write(folder / 'in/x.png')
+    with pytest.raises(SystemExit) as stopped:
+        run('in', '-o', 'out', option, '')
+    assert stopped.value.code == 2
+    assert 'the name is empty' in capsys.readouterr().err
+    assert not (folder / 'x.png').exists()
 
 
 def test_results_that_are_there_are_replaced_or_left_only_if_told(folder, capsys):

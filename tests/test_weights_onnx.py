@@ -8,7 +8,7 @@ from torch.jit import TracerWarning
 
 from aibnet_arch.modeling.encoders import flow_prior
 from aibnet_arch.toolbox.command import main
-from aibnet_arch.weights import onnx_graph
+from aibnet_arch.weights import export, onnx_graph
 from aibnet_arch.weights.onnx_graph import INPUT, OUTPUT, differences, to_onnx
 
 from .test_signature import noisy
@@ -75,6 +75,19 @@ def test_the_command_checks_and_tells(tmp_path, capsys, monkeypatch):
     assert 'trained sub-decoders 1 to 2' in capsys.readouterr().err
     assert main(['export', 'net.pth', 'other.onnx', '--size', '0', '4']) == 2
     assert 'expected 1 or more' in capsys.readouterr().err
+
+
+def test_the_averaged_weights_are_taken_if_there_are_some(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / 'net.pth', keys=('params', 'params_ema'))
+    taken = []
+    real = export.read_network
+    monkeypatch.setattr(
+        export, 'read_network', lambda path, *, param_key: taken.append(param_key) or real(path, param_key=param_key)
+    )
+    assert main(['export', 'net.pth', 'net.onnx', '--size', '16', '16']) == 0
+    assert main(['export', 'net.pth', 'params.onnx', '--size', '16', '16', '--param-key', 'params']) == 0
+    assert taken == ['params_ema', 'params']
 
 
 def test_a_graph_that_differs_is_not_written(tmp_path, capsys, monkeypatch):

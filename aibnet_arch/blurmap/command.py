@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..toolbox.errors import RunError, UserError
 from ..weights import read_network
+from ..weights.param_key import default_param_key
 from .baselines import OtherNetwork
 from .figures import Truth, residual
 from .maps import GREY_LEVELS, PIXELS, TIMES_MEAN, BlurMap, Mapper
@@ -42,8 +43,8 @@ def run_blurmap(arguments: list[str]) -> int:
     folders = _folders(items, args.output)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     mapper = Mapper(
-        read_network(args.weights, param_key=args.param_key).to(device),
-        others=[OtherNetwork(path, param_key=args.param_key, device=device) for path in args.beside],
+        read_network(args.weights, param_key=_key(args, args.weights)).to(device),
+        others=[OtherNetwork(path, param_key=_key(args, path), device=device) for path in args.beside],
         parts=args.parts,
         device=device,
     )
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--beside', nargs='+', type=Path, default=[], metavar='FILE', help="weights of others' networks, e.g. NAFNet"
     )
-    parser.add_argument('--param-key', default='params', help='which entry of the files (default: %(default)s)')
+    parser.add_argument('--param-key', help='which entry of the files (params_ema where there is one, else params)')
     parser.add_argument(
         '--residual-above', type=_positive, default=8.0, metavar='X', help='blurred: grey levels (default: %(default)g)'
     )
@@ -103,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--parts', action='store_true', help='also maps of each sub-decoder and level (0: the finest)')
     parser.add_argument('--no-pictures', action='store_true', help='figures alone')
     return parser
+
+
+def _key(args: argparse.Namespace, path: Path) -> str:
+    return args.param_key or default_param_key(path)
 
 
 def _positive(text: str) -> float:
@@ -127,7 +132,8 @@ def _folders(items: Sequence[Item], output: Path) -> dict[str, Path]:
             raise UserError(f'{item.lq}: the results of another picture go to {folder}, too. Rename one.')
         folders[item.name] = folder
         for source in (item.lq, item.gt, item.extent):
-            if source and output.resolve() in source.path.resolve().parents:
+            place = source and source.path.resolve()
+            if source and output.resolve() in (place, *place.parents):  # an LMDB is a folder itself
                 raise UserError(f'{source} lies in the output folder {output}: choose another, nothing is overwritten')
     return folders
 

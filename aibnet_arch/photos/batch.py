@@ -31,6 +31,7 @@ class Batch:
         on_picture: called for each finished picture with its name, and its pixels before and after.
 
     Attributes:
+        on_picture: as given.
         done: how many files were restored.
         failures: the others, and why.
     """
@@ -39,7 +40,7 @@ class Batch:
         self, deblurrer: Deblurrer, *, root: Path, overwrite: bool = False, on_picture: Optional[OnPicture] = None
     ) -> None:
         self._deblurrer, self._root, self._overwrite = deblurrer, root, overwrite
-        self._on_picture = on_picture
+        self.on_picture = on_picture
         self.done = 0
         self.failures: list[tuple[Path, str]] = []
 
@@ -91,15 +92,15 @@ class Batch:
         picture = read_picture(job.source)
         before = picture.pixels
         after = self._deblurrer.restore(before, tile, progress=self._progress(_megapixels(shape)))
-        if self._on_picture is None:
+        if self.on_picture is None:
             del before  # two pictures at a time are enough
         restored = replace(picture, pixels=after)
         notes = list(picture.notes)
         del picture
         with open(temporary, 'xb') as file:
             notes += write_picture(file, restored, job.output.suffix)
-        if self._on_picture is not None:
-            self._on_picture(self._name(job), before, after)
+        if self.on_picture is not None:
+            self.on_picture(self._name(job), before, after)
         return notes
 
     def _video(self, job: Job, temporary: Path, shape: VideoShape, tile: Optional[int]) -> list[str]:

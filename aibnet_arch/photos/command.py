@@ -40,15 +40,20 @@ def run_deblur(argv: Sequence[str]) -> int:
     suffix = f'.{arguments.format}' if arguments.format else None
     plan = plan_jobs(arguments.inputs, output, picture_suffix=suffix)
     deblurrer = _deblurrer(arguments)
+    if arguments.page:
+        _refuse_inputs_below(Path(arguments.page), plan)
     left = check_outputs(plan, output, overwrite=arguments.overwrite, skip_existing=arguments.skip_existing)
-    page = Page(Path(arguments.page), title='Before and after') if arguments.page else None
-    show = page and partial(_show, page, blur_maps_of=deblurrer if arguments.blur_maps else None)
-    batch = Batch(deblurrer, root=output, overwrite=arguments.overwrite, on_picture=show)
-    with _stopping_on_sigterm(), _written_at_the_end(page):
+    batch = Batch(deblurrer, root=output, overwrite=arguments.overwrite)
+    with _stopping_on_sigterm():
         try:
             if plan.jobs:
                 deblurrer.choose_tile(1, 1, held=0)  # measures, and refuses a limit that nothing meets
-            batch.run(plan.jobs)
+                # Only now: a page of before is cleared.
+                page = Page(Path(arguments.page), title='Before and after') if arguments.page else None
+                if page is not None:
+                    batch.on_picture = partial(_show, page, blur_maps_of=deblurrer if arguments.blur_maps else None)
+                with _written_at_the_end(page):
+                    batch.run(plan.jobs)
         except LimitError as error:
             raise UserError(f'--memory: {error}') from error
         except KeyboardInterrupt:
@@ -62,7 +67,7 @@ def run_deblur(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='basicsr deblur', allow_abbrev=False, description=__doc__)
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures, videos, and folders of them')
-    parser.add_argument('-o', '--output', required=True, metavar='OUT', help='folder of the results')
+    parser.add_argument('-o', '--output', required=True, type=_folder, metavar='OUT', help='folder of the results')
     parser.add_argument('--weights', required=True, metavar='FILE', help='of an AIBNet; its shape is read from it')
     parser.add_argument('--param-key', metavar='KEY', help='entry of FILE (params_ema if it has that, else params)')
     parser.add_argument('--format', choices=['png', 'jpg', 'webp', 'bmp', 'tif'], help='of pictures (their own)')
@@ -75,10 +80,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--window', type=int, metavar='N', help='take statistics over a window of N pixels')
     parser.add_argument('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
     parser.add_argument('--self-ensemble', type=int, choices=[4, 8], help='mean over 4 flips, or 8 with transposes')
-    parser.add_argument('--page', metavar='FOLDER', help='also make an HTML page of before and after there')
+    parser.add_argument('--page', type=_folder, metavar='FOLDER', help='also an HTML page of before and after there')
     parser.add_argument('--blur-maps', action='store_true', help='on the page, of pictures restored whole')
     parser.add_argument('--autocast', choices=['bf16', 'fp16'], help='lower precision, see torch.autocast')
     return parser
+
+
+def _folder(text: str) -> str:
+    if not text:  # as an unset variable of a script leaves it; a path of it would be the current directory
+        raise argparse.ArgumentTypeError('the name is empty')
+    return text
 
 
 def _size(text: str) -> int:
@@ -114,6 +125,18 @@ def _deblurrer(arguments: argparse.Namespace) -> Deblurrer:
         )
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def _refuse_inputs_below(page: Path, plan: Plan) -> None:
+    """A page's folder is cleared of the page that was there, which an input may belong to.
+
+    Raises:
+        UserError: an input lies there.
+    """
+    folder = page.resolve()
+    inside = next((job.source for job in plan.jobs if folder in job.source.resolve().parents), None)
+    if inside is not None:
+        raise UserError(f'--page {shown(page)}: the input {shown(inside)} lies there: choose another folder')
 
 
 @contextmanager

@@ -69,7 +69,8 @@ class Deblurrer:
     ) -> None:
         self.device = find_device(device)
         settings = InferenceSettings(window=window, up_to=up_to, autocast=autocast)
-        problems = list(settings.problems(num_sub_decoders=len(network.sub_decoders), place='--'))
+        found = settings.problems(num_sub_decoders=len(network.sub_decoders), place='--')
+        problems = [problem.replace('--up_to', '--up-to') for problem in found]
         if autocast == 'fp16' and self.device.type == 'cpu' and not problems:
             problems.append('--autocast fp16 needs a GPU; bf16 works on CPUs, too')
         if self_ensemble not in (None, 4, 8):

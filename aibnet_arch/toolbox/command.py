@@ -17,6 +17,7 @@ _OF_THE_MACHINE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE,
     errno.ENAMETOOLONG,
 )  # fmt: skip
+INTERRUPTED = 130  # 128 and the number of the signal, as of a shell
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def usage() -> str:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run a command line (without the program's name); return the exit code.
 
-    0: done; 1: the run failed; 2: the user's input was refused; 75: stopped by a signal, and saved. The
-    message is on standard error.
+    0: done; 1: the run failed; 2: the user's input was refused; 75: stopped by a signal, and saved; 130: stopped
+    by Ctrl-C, and nothing to go on with. The message is on standard error.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ('-h', '--help'):
@@ -90,6 +91,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except (UserError, CheckpointError) as error:
         print(f'basicsr {name}: {error}', file=sys.stderr)
         return getattr(error, 'exit_code', UserError.exit_code)
+    except KeyboardInterrupt:
+        print(f'basicsr {name}: stopped by Ctrl-C', file=sys.stderr)
+        return INTERRUPTED
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise

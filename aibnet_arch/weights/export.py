@@ -8,6 +8,7 @@ from pathlib import Path
 from ..modeling import AIBNet
 from ..toolbox.errors import RunError, UserError
 from .network_file import read_network
+from .param_key import default_param_key
 from .whole_file import check_new, sha256_of, write_whole
 
 MOST = 1e-4  # difference from torch, where pixels are in [0, 1]
@@ -27,7 +28,7 @@ def run_export(argv: list[str]) -> int:
         raise UserError(f'basicsr export needs {" and ".join(missing)}: pip install {" ".join(missing)}')
     from .onnx_graph import differences, to_onnx
 
-    network = read_network(source, param_key=arguments.param_key)
+    network = read_network(source, param_key=arguments.param_key or default_param_key(source))
     up_to = network.active_sub_decoders if arguments.up_to is None else arguments.up_to
     if not 1 <= up_to <= network.active_sub_decoders:
         raise UserError(f'--up-to {up_to}: {source} has trained sub-decoders 1 to {network.active_sub_decoders}')
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
     versions = range(13, 21)
     parser.add_argument('--opset', type=int, choices=versions, default=17, metavar='N', help='13 to 20 (default 17)')
-    parser.add_argument('--param-key', default='params', metavar='K', help='entry of the file (default params)')
+    parser.add_argument('--param-key', metavar='K', help='entry of the file (params_ema if it has that, else params)')
     return parser
 
 

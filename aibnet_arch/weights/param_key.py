@@ -8,13 +8,11 @@ from ..modeling.encoders.checkpoint import read_plain
 
 
 def default_param_key(path: Union[str, Path]) -> str:
-    """'params_ema' if a ``.pth`` file has averaged weights, since a training validates those; else 'params'.
+    """'params_ema' if a file has averaged weights, since a training validates those; else 'params'.
 
     Raises:
         CheckpointError: see :func:`aibnet_arch.modeling.encoders.checkpoint.read_plain`.
     """
-    if Path(path).suffix == '.safetensors':  # has no entries
-        return 'params'
     content = read_plain(path)
     averaged = isinstance(content, Mapping) and isinstance(content.get('params_ema'), Mapping)
     return 'params_ema' if averaged else 'params'

@@ -54,6 +54,9 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> str:
     except (OSError, RuntimeError) as error:  # torch turns a failed write into RuntimeError
         part.unlink(missing_ok=True)
         raise RunError(f'{path} cannot be written: {_reason(error)}. Nothing of it is left.') from error
+    except BaseException:  # Ctrl-C
+        part.unlink(missing_ok=True)
+        raise
     return hashing.hexdigest()
 
 
