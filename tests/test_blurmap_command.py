@@ -224,3 +224,9 @@ def test_keys_cannot_lead_out_of_the_output_folder(root, tmp_path):
     blurmap(root, tmp_path / 'a/b/out', inputs=[str(folder)])
     assert [path.name for path in (tmp_path / 'a/b/out').iterdir()] == ['_.._up']
     assert not (tmp_path / 'up').exists() and not (tmp_path / 'a/up').exists()
+
+
+def test_figures_alone_need_the_truth(root, tmp_path, capsys):
+    assert main(['blurmap', 'lq', '-o', str(tmp_path / 'out'), '--weights', 'net.pth', '--no-pictures']) == 2
+    assert 'give --gt or --extent' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()

@@ -430,3 +430,25 @@ def test_a_signal_stops_without_a_half_file(folder):
     assert 3 <= len(left) < 300
     for path in left:
         assert read(path).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize('skip', [True, False])
+def test_results_of_another_run_in_the_meantime_are_left_alone(skip, folder, monkeypatch, capsys):
+    for name in 'ab':
+        write(folder / 'in' / f'{name}.png')
+    restored = Deblurrer.restore
+
+    def slow(self, *arguments, **options):
+        (folder / 'out').mkdir(exist_ok=True)
+        for name in 'ab':
+            (folder / 'out' / f'{name}.png').write_bytes(b'of another run')
+        seen.append(1)
+        return restored(self, *arguments, **options)
+
+    seen = []
+    monkeypatch.setattr(Deblurrer, 'restore', slow)
+    assert run('in', '-o', 'out', *(['--skip-existing'] if skip else [])) == (0 if skip else 1)
+    assert len(seen) == 1  # the second was not begun
+    assert all((folder / 'out' / f'{name}.png').read_bytes() == b'of another run' for name in 'ab')
+    told = capsys.readouterr().out
+    assert ('2 left as they were there' in told) if skip else (told.count('is there already: --overwrite') >= 2)

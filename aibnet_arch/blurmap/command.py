@@ -39,6 +39,8 @@ def run_blurmap(arguments: list[str]) -> int:
         RunError: the results cannot be written.
     """
     args = _parser().parse_args(arguments)
+    if args.no_pictures and not (args.gt or args.extent):
+        raise UserError('--no-pictures leaves the figures alone, and those need the truth: give --gt or --extent')
     items = find_items(args.inputs, gt=args.gt, extent=args.extent)
     folders = _folders(items, args.output)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -111,9 +113,12 @@ def _key(args: argparse.Namespace, path: Path) -> str:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < math.inf:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a number above 0')
     return value
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from .errors import PictureError
+from .errors import PictureError, ResultExistsError
 from .files import shown, whole_file
 from .inputs import Job
 from .pictures import Shape, read_picture, read_shape, write_picture
@@ -28,20 +28,29 @@ class Batch:
         deblurrer: the network.
         root: folder of the results; names below it are those in messages.
         overwrite: replace results that are there.
+        skip_existing: results that another run has written meanwhile are no failures.
         on_picture: called for each finished picture with its name, and its pixels before and after.
 
     Attributes:
         on_picture: as given.
         done: how many files were restored.
+        left: how many results were there already (`skip_existing`).
         failures: the others, and why.
     """
 
     def __init__(
-        self, deblurrer: Deblurrer, *, root: Path, overwrite: bool = False, on_picture: Optional[OnPicture] = None
+        self,
+        deblurrer: Deblurrer,
+        *,
+        root: Path,
+        overwrite: bool = False,
+        skip_existing: bool = False,
+        on_picture: Optional[OnPicture] = None,
     ) -> None:
-        self._deblurrer, self._root, self._overwrite = deblurrer, root, overwrite
+        self._deblurrer, self._root = deblurrer, root
+        self._overwrite, self._skip_existing = overwrite, skip_existing
         self.on_picture = on_picture
-        self.done = 0
+        self.done = self.left = 0
         self.failures: list[tuple[Path, str]] = []
 
     def run(self, jobs: list[Job]) -> None:
@@ -75,7 +84,10 @@ class Batch:
             with whole_file(job.output, overwrite=self._overwrite) as temporary:
                 notes = (self._video if job.is_video else self._picture)(job, temporary, shape, tile)
         except PictureError as error:
-            self._fail(job, str(error))
+            if isinstance(error, ResultExistsError) and self._skip_existing:
+                self.left += 1
+            else:
+                self._fail(job, str(error))
         except OSError as error:
             self._fail(job, f'its result cannot be written: {error.strerror or error}')
         except (MemoryError, RuntimeError) as error:

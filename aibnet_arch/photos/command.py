@@ -43,7 +43,9 @@ def run_deblur(argv: Sequence[str]) -> int:
     if arguments.page:
         _refuse_inputs_below(Path(arguments.page), plan)
     left = check_outputs(plan, output, overwrite=arguments.overwrite, skip_existing=arguments.skip_existing)
-    batch = Batch(deblurrer, root=output, overwrite=arguments.overwrite)
+    batch = Batch(
+        deblurrer, root=output, overwrite=arguments.overwrite, skip_existing=arguments.skip_existing
+    )
     with _stopping_on_sigterm():
         try:
             if plan.jobs:
@@ -61,11 +63,12 @@ def run_deblur(argv: Sequence[str]) -> int:
                 f'stopped: {batch.done} of {len(plan.jobs)} files were restored, and are whole. '
                 '--skip-existing goes on with the others.'
             ) from None
-    return _summary(batch, plan, output, left)
+    return _summary(batch, plan, output, left + batch.left)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='basicsr deblur', allow_abbrev=False, description=__doc__)
+    what = 'Restore pictures, folders and videos with a file of weights.'
+    parser = argparse.ArgumentParser(prog='basicsr deblur', allow_abbrev=False, description=what)
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures, videos, and folders of them')
     parser.add_argument('-o', '--output', required=True, type=_folder, metavar='OUT', help='folder of the results')
     parser.add_argument('--weights', required=True, metavar='FILE', help='of an AIBNet; its shape is read from it')

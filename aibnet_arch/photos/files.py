@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import PictureError
+from .errors import ResultExistsError
 
 
 @contextmanager
@@ -15,17 +15,22 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Gives the name of a temporary file beside `path`, which takes its place if the body ends well.
 
     Raises:
-        PictureError: a file has appeared there, and is not to be overwritten.
+        ResultExistsError: a file is there, before or after the body, and is not to be overwritten.
     """
+    _refuse_existing(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{secrets.token_hex(8)}.partial{path.suffix}')  # the suffix chooses a video's format
     try:
         yield temporary
-        if not overwrite and os.path.lexists(path):
-            raise PictureError(f'{shown(path)} is there already: --overwrite replaces it')
+        _refuse_existing(path, overwrite)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    if not overwrite and os.path.lexists(path):
+        raise ResultExistsError(f'{shown(path)} is there already: --overwrite replaces it')
 
 
 def shown(name: object) -> str:

@@ -74,7 +74,8 @@ def run_study(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='basicsr study', allow_abbrev=False, description=__doc__)
+    what = 'Run several option files with several seeds, write a table and plots.'
+    parser = argparse.ArgumentParser(prog='basicsr study', allow_abbrev=False, description=what)
     parser.add_argument('files', nargs='+', metavar='FILE', help='option files of training, or one plan file (YAML)')
     parser.add_argument('-o', '--output', required=True, metavar='FOLDER', help='where everything goes')
     parser.add_argument('--seeds', nargs='+', type=int, metavar='N', help='one run each (default 0 1 2)')

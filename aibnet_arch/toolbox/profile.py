@@ -75,7 +75,8 @@ def run_profile(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='basicsr profile', allow_abbrev=False, description=__doc__)
+    what = 'Measure what the parts of a network cost.'
+    parser = argparse.ArgumentParser(prog='basicsr profile', allow_abbrev=False, description=what)
     parser.add_argument('-opt', required=True, metavar='FILE', help='option file (YAML): network_g and val are read')
     parser.add_argument('--size', nargs=2, type=int, default=(256, 256), metavar=('H', 'W'), help='of the picture')
     parser.add_argument('--batch', type=int, help='pictures at once (default: 1, and 2 in a training step)')

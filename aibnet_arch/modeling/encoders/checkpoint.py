@@ -72,7 +72,10 @@ def read_plain(path: Union[str, Path]) -> object:
         # Torch's own messages suggest to switch the protection off; ours must not.
         if isinstance(error, pickle.UnpicklingError) or 'weights_only' in str(error):
             raise CheckpointError(_refused(path)) from error
-        raise CheckpointError(f'{path} cannot be read as a checkpoint ({error}). It may be truncated.') from error
+        if not path.stat().st_size:
+            raise CheckpointError(f'{path} is empty') from error
+        why = f'{type(error).__name__}: {error}'
+        raise CheckpointError(f'{path} cannot be read as a checkpoint ({why}). It may be cut off.') from error
 
 
 def refuse_old_archive(path: Union[str, Path]) -> None:
