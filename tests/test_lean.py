@@ -192,6 +192,7 @@ def test_bfloat16_autocast_is_near():
         assert (rounded - plain).abs().max() < 0.05 * (plain - image).abs().max()
 
 
+@pytest.mark.skipif(not hasattr(torch.compiler, 'is_compiling'), reason='compilers before 2.3 break it into parts')
 def test_a_training_step_is_one_graph_for_the_compiler():
     net = tiny(num_sub_decoders=2).train()
     net.set_stage(2)

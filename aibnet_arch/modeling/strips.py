@@ -21,8 +21,8 @@ GPU_BYTES = 512 << 20
 LEAST_ROWS = 16  # thinner strips would spend their time on the halo
 
 
-# Versions before 2.3 do not tell; they may compile strips, too.
-_is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
+# torch.compiler tells since 2.3.
+_is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
 
 
 def whole(x: Tensor) -> Tensor:
