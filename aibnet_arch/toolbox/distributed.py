@@ -2,7 +2,8 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -71,3 +72,21 @@ def by_one_process(function: Callable) -> Callable:
             dist.barrier()
 
     return wrapper
+
+
+@contextmanager
+def process_group_ended() -> Iterator[None]:
+    """Around a whole command: ends the group of processes that it made, once all of them are through.
+
+    Upstream leaves that to the interpreter's exit. There gloo's threads may still hold tensors, and the process
+    aborts now and then (PyTorch's pull request 179291), so that torchrun reports a finished run as failed. Until
+    PyTorch ends its groups itself. After an error nccl's group is left alone: its end would wait for the others.
+    """
+    try:
+        yield
+        if dist.is_available() and dist.is_initialized():
+            dist.barrier()
+            dist.destroy_process_group()
+    finally:
+        if dist.is_available() and dist.is_initialized() and dist.get_backend() == 'gloo':
+            dist.destroy_process_group()
