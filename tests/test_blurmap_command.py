@@ -194,6 +194,12 @@ def test_the_averaged_weights_are_taken_if_there_are_some(root, tmp_path, monkey
     assert taken == ['params_ema', 'params']
 
 
+def test_an_aibnet_may_stand_beside_an_aibnet(root, tmp_path):
+    blurmap(root, tmp_path / 'out', '--gt', 'gt', '--no-pictures', '--beside', 'net.pth', inputs=['lq/p0.png'])
+    figures = json.loads((tmp_path / 'out/figures.json').read_text())['means']['residual']
+    assert figures['aibnet_residual']['spearman'] == figures['predicted_residual']['spearman']
+
+
 def test_weights_that_spandrel_does_not_know_are_refused(root, tmp_path, capsys):
     torch.save({'params': {'conv.weight': torch.zeros(1, 1)}}, tmp_path / 'other.pth')
     with pytest.raises(UserError, match='spandrel makes no network'):

@@ -35,7 +35,7 @@ def _grey(picture: np.ndarray) -> np.ndarray:
 
 
 class OtherNetwork:
-    """A deblurring network that spandrel recognises from its weights (NAFNet, Restormer, MPRNet, ...).
+    """A deblurring network that spandrel recognises from its weights (NAFNet, Restormer, another AIBNet, ...).
 
     Args:
         path: its file of weights, as its training wrote it.
@@ -56,7 +56,7 @@ class OtherNetwork:
             import spandrel
         except ModuleNotFoundError as error:
             raise UserError('--beside needs spandrel: pip install spandrel spandrel-extra-arches') from error
-        _add_extra_architectures()
+        _add_architectures()
         try:
             model = spandrel.ModelLoader(device=device).load_from_state_dict(state)
         except (spandrel.UnsupportedModelError, RuntimeError, KeyError) as error:
@@ -72,7 +72,10 @@ class OtherNetwork:
         return self._model(image).cpu()
 
 
-def _add_extra_architectures() -> None:
+def _add_architectures() -> None:
+    from ..weights.spandrel import install
+
+    install()
     if importlib.util.find_spec('spandrel_extra_arches'):  # NAFNet comes without them
         import spandrel_extra_arches
 
