@@ -10,6 +10,7 @@ from .results import Result
 from .table import figures_of, write_csv
 
 AXES = {'iterations': 'iterations', 'seconds': 'seconds of training'}
+STYLES = ('-', '--', ':', '-.')  # the next ten curves have the same colours again
 
 
 def require_matplotlib() -> None:
@@ -49,9 +50,12 @@ def write_plots(folder: Path, results: Mapping[str, Sequence[Result]]) -> list[P
         for axis, label in AXES.items():
             figure = Figure(figsize=(9, 5.5), layout='constrained')
             axes = figure.add_subplot()
-            for name, rows in curves.items():
+            for number, (name, rows) in enumerate(curves.items()):
                 x, mean, spread = (np.array([row[key] for row in rows]) for key in (axis, 'mean', 'deviation'))
-                line = axes.plot(x, mean, marker='.', label=f'{name} ({rows[0]["runs"]})')[0]
+                line = axes.plot(
+                    x, mean, f'C{number % 10}', marker='.', linestyle=STYLES[number // 10 % len(STYLES)],
+                    label=f'{name} ({rows[0]["runs"]})',
+                )[0]  # fmt: skip
                 axes.fill_between(x, mean - spread, mean + spread, alpha=0.15, color=line.get_color(), linewidth=0)
             axes.set(xlabel=label, ylabel=f'{metric} on {dataset}')
             axes.grid(alpha=0.3)
