@@ -26,7 +26,7 @@ setup(
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],
         'onnx': ['onnx', 'onnxruntime'],
-        'study': ['matplotlib'],
+        'study': ['matplotlib', 'spandrel', 'spandrel-extra-arches'],
         'test': [
             'matplotlib', 'onnx', 'onnxruntime', 'playwright', 'pytest', 'pytest-xdist', 'ruff', 'scikit-image>=0.22',
             'scipy', 'spandrel', 'spandrel-extra-arches',

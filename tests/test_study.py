@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,10 +149,45 @@ def test_a_third_start_runs_nothing_and_other_options_are_refused(killed, monkey
     assert main(command) == 0
     assert '2 runs: 2 finished, 0 to do' in capsys.readouterr().out
     assert main([*command, '--total', '60']) == 2
-    assert 'pretrained-s1: its options have changed since it was started' in capsys.readouterr().err
+    assert 'pretrained-s1: its options, or those of whose weights it takes, have changed' in capsys.readouterr().err
     with locked(killed['out'] / 'lock'):
         assert main(command) == 2
     assert 'held by another process' in capsys.readouterr().err
+
+
+def test_results_and_experiments_of_unknown_options_are_refused(killed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(killed['root'])
+    shutil.copytree(killed['out'], tmp_path / 'out')
+    command = ['study', 'plan.yml', '-o', str(tmp_path / 'out'), '--seeds', '1']
+    folder = tmp_path / 'out/runs/pretrained-s1'
+    (folder / 'run.json').unlink()
+    assert main(command) == 2
+    assert f'{folder / "run.json"} is missing' in capsys.readouterr().err
+    shutil.rmtree(folder)  # its experiment is left
+    assert main(command) == 2
+    assert 'experiments/pretrained-s1 is there' in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_stops_no_run(killed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(killed['root'])
+    shutil.copytree(killed['out'], tmp_path / 'out')
+    for name in ('runs', 'experiments'):
+        shutil.rmtree(tmp_path / 'out' / name / 'pretrained-s1')
+    monkeypatch.setattr(running.Runner, 'run', lambda self: [self._finished(run) for run in self._waiting])
+    (tmp_path / 'out/table.md').unlink()
+    (tmp_path / 'out/table.md').mkdir()
+    with pytest.raises(IsADirectoryError):
+        main(['study', 'plan.yml', '-o', str(tmp_path / 'out'), '--seeds', '1'])
+    assert 'the report could not be written' in capsys.readouterr().out
+
+
+def test_lost_weights_of_a_finished_run_are_told_beforehand(killed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(killed['root'])
+    shutil.copytree(killed['out'], tmp_path / 'out')
+    for gone in ('runs/pretrained-s1', 'experiments/pretrained-s1', 'experiments/NAFNet-s5'):
+        shutil.rmtree(tmp_path / 'out' / gone)
+    assert main(['study', 'plan.yml', '-o', str(tmp_path / 'out'), '--seeds', '1']) == 2
+    assert 'net_g_latest.pth is gone, which pretrained-s1 needs' in capsys.readouterr().err
 
 
 def test_faults_are_found_first_also_in_runs_that_wait_for_weights(killed, tmp_path, monkeypatch, capsys):
@@ -175,8 +211,11 @@ def test_faults_are_found_first_also_in_runs_that_wait_for_weights(killed, tmp_p
     ('flags', 'message'),
     [
         (['--jobs', '0'], '--jobs 0'),
-        (['--iterations-scale', '-1'], '--iterations-scale -1.0: expected more than 0'),
-        (['--total', '0'], '--total 0: expected more than 0'),
+        (['--iterations-scale', '-1'], '--iterations-scale -1.0: expected a number above 0'),
+        (['--iterations-scale', 'nan'], '--iterations-scale nan: expected a number above 0'),
+        (['--iterations-scale', 'inf'], '--iterations-scale inf: expected a number above 0'),
+        (['--total', '0'], '--total 0: expected a number above 0'),
+        (['-o', ''], '-o: expected a folder'),
         (['--iterations-scale', '0.0001'], 'no iteration'),
         (['-o', 'plan.yml'], 'is no folder'),
         (['--base', 'Pretrained'], "no run has the name 'Pretrained' (did you mean 'pretrained'?)"),

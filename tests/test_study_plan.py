@@ -92,7 +92,8 @@ WRONG = {
     "'wieghts' is no key of a study plan (did you mean 'weights'?)":
         lambda f: {'runs': [{'option_file': f['B'], 'wieghts': {}}]},
     "run 1: expected an option file": lambda f: {'runs': [{'seeds': [1]}]},
-    "seeds: expected different whole numbers from 0 up, found [1, 1]": lambda f: {'runs': [f['B']], 'seeds': [1, 1]},
+    "numbers from 0 to 2147483647, found [1, 1]": lambda f: {'runs': [f['B']], 'seeds': [1, 1]},
+    "found [3000000000]": lambda f: {'runs': [{'option_file': f['B'], 'seeds': [3000000000]}]},
     "found [True]": lambda f: {'runs': [f['B']], 'seeds': [True]},
     "found '123'": lambda f: {'runs': [f['B']], 'seeds': '123'},
     "base: no run has the name 'b'": lambda f: {'runs': [f['B']], 'base': 'b'},
@@ -122,6 +123,10 @@ def test_a_wrong_plan_is_refused(message, files, tmp_path):
         (lambda opt: opt.pop('val'), 'set val.val_freq and val.metrics'),
         (lambda opt: opt['val'].update(metrics=None), 'set val.val_freq and val.metrics'),
         (lambda opt: opt['datasets'].pop('val'), 'datasets has no val'),
+        (lambda opt: opt['datasets'].pop('train'), 'datasets.train is missing'),
+        (lambda opt: opt['datasets']['val'].update(name='other'), 'one figure in common'),
+        (lambda opt: opt['train'].update(total_iter=True), 'train.total_iter: expected a number'),
+        (lambda opt: opt.update(name=['a']), "name: expected text, found ['a']"),
         (lambda opt: opt.pop('train'), 'holds no options of training: train missing'),
         (lambda opt: opt.update(train=3), 'train: expected keys and values'),
         (lambda opt: opt['train'].update(total_iter='many'), 'train.total_iter: expected a number'),
@@ -153,6 +158,24 @@ def test_everything_that_counts_iterations_is_scaled_and_equal_totals_stay_equal
     scale_iterations(direct, 0.01)
     assert direct['train']['total_iter'] == 10
     assert sum(direct['train']['scheduler']['periods']) == 10
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda opt: opt['train'].update(stage_iter='abc'), 'cannot be scaled'),
+        (lambda opt: opt['train'].update(scheduler='Cos'), 'cannot be scaled'),
+        (lambda opt: opt['val'].update(val_freq=[3]), 'cannot be scaled'),
+        (lambda opt: opt['train'].update(stage_iter=[3]), 'adds up to 3, train.total_iter is 900'),
+    ],
+)
+def test_what_cannot_be_scaled_is_told(change, message, files, tmp_path):
+    with open(files['B']) as file:
+        opt = yaml.safe_load(file)
+    change(opt)
+    (tmp_path / 'wrong.yml').write_text(yaml.safe_dump(opt))
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_plan([str(tmp_path / 'wrong.yml'), files['S']], scale=0.5)
 
 
 def test_stages_trained_before_stay_empty_and_others_must_not_become_so():

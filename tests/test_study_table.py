@@ -1,6 +1,7 @@
 """Figures, tables and plots of a study, from made-up results."""
 
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -117,3 +118,19 @@ def test_results_are_read_back_and_a_damaged_one_is_told(results, tmp_path):
         (tmp_path / 'result.json').write_text(text)
         with pytest.raises(UserError, match='is damaged'):
             read_result(tmp_path)
+
+
+def test_times_that_cannot_be_of_equal_runs_are_told(results):
+    costs = {name: cost_of(options()) for name in results}
+    assert 'no measurement' not in markdown(results, next(iter(results)), costs)
+    name = next(name for name, group in results.items() if len(group) > 1)
+    slow = replace(results[name][0], seconds=10 * results[name][0].seconds)
+    text = markdown({**results, name: [slow, *results[name][1:]]}, next(iter(results)), costs)
+    assert f'The seconds are no measurement**: runs of the same network ({name})' in text
+
+
+def test_names_and_values_that_plots_and_means_must_bear(tmp_path):
+    group = [result('_a $x$|b', seed, [20.0, float('inf')]) for seed in (0, 1)]
+    write_plots(tmp_path, {'_a $x$|b': group})
+    assert Figure.of([float('inf')] * 2).mean == float('inf')
+    assert len(list(tmp_path.glob('*.png'))) == 4

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -33,8 +34,10 @@ def run_study(argv: list[str]) -> int:
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f'--jobs {arguments.jobs}: expected 1 or more')
     for name in ('iterations_scale', 'total'):
-        if (value := getattr(arguments, name)) is not None and value <= 0:
-            raise UserError(f'--{name.replace("_", "-")} {value}: expected more than 0')
+        if (value := getattr(arguments, name)) is not None and not 0 < value < math.inf:
+            raise UserError(f'--{name.replace("_", "-")} {value}: expected a number above 0')
+    if not arguments.output:
+        raise UserError('-o: expected a folder')
     require_matplotlib()
     plan = read_plan(
         arguments.files,
@@ -44,20 +47,20 @@ def run_study(argv: list[str]) -> int:
         total=arguments.total,
     )
     out = Path(arguments.output)
-    if out.exists() and not out.is_dir():
-        raise UserError(f'-o {out} is no folder')
     runs = plan.runs(out)
-    _refuse_changed(runs)
-    waiting = [run for run in runs if read_result(run.folder) is None]
-    _say(f'{len(runs)} runs: {len(runs) - len(waiting)} finished, {len(waiting)} to do')
-    _check(plan, runs)
+    _check(plan, _waiting(runs))
     costs = {entry.name: cost_of(entry.options) for entry in plan.entries}
-    out.mkdir(parents=True, exist_ok=True)
+    _make_folders(out)
     with locked(out / 'lock'):
+        waiting = _waiting(runs)  # what another study in this folder may have finished meanwhile is not run again
+        _say(f'{len(runs)} runs: {len(runs) - len(waiting)} finished, {len(waiting)} to do')
 
         def finished(run: Run) -> None:
             _say(f'{run.name}: finished')
-            write_report(out, runs, base=plan.base, costs=costs)
+            try:
+                write_report(out, runs, base=plan.base, costs=costs)
+            except (OSError, ValueError) as error:  # told again at the end; the other runs go on
+                _say(f'the report could not be written: {error}')
 
         use_gpus = any(run.options['num_gpu'] != 0 for run in waiting)
         runner = Runner(waiting, Places.here(jobs=arguments.jobs, use_gpus=use_gpus), tell=_say, finished=finished)
@@ -87,24 +90,42 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _refuse_changed(runs: Sequence[Run]) -> None:
-    """Raise if a run was begun or finished with other options: neither going on nor keeping it would be right."""
-    problems = []
+def _make_folders(out: Path) -> None:
+    try:
+        for folder in (out, out / 'runs', out / 'experiments', out / 'plots'):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'-o {out}: the folder cannot be made: {error}') from error
+
+
+def _waiting(runs: Sequence[Run]) -> list[Run]:
+    """The runs that have not finished.
+
+    Raises:
+        OptionError: a run was begun or finished with other options: neither going on nor keeping it would be right.
+    """
+    problems, waiting = [], []
     for run in runs:
+        result = read_result(run.folder)
+        if result is None:
+            waiting.append(run)
         record = run.folder / 'run.json'
         if record.is_file():
             try:
                 digest = json.loads(record.read_bytes())['digest']
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(f'{record} is damaged ({error!r}): delete {run.folder}') from error
-            if digest != run.digest:
-                problems.append(f'{run.folder}: its options have changed since it was started')
+            if digest != run.digest or (result is not None and result.digest != run.digest):
+                problems.append(f'{run.folder}: its options, or those of whose weights it takes, have changed')
+        elif result is not None or run.weights.parent.is_dir():
+            problems.append(f'{record} is missing, but {run.folder if result else run.weights.parent.parent} is there')
     if problems:
         raise OptionError([*problems, 'Choose another -o, or delete these folders and those of their experiments.'])
+    return waiting
 
 
-def _check(plan: Plan, runs: Sequence[Run]) -> None:
-    """What `basicsr check` says to each entry's options, before anything starts.
+def _check(plan: Plan, waiting: Sequence[Run]) -> None:
+    """What `basicsr check` says to the options of each entry that has runs to do, before anything starts.
 
     Weights that are still to be trained are stood for by random ones of the same network.
     """
@@ -112,8 +133,17 @@ def _check(plan: Plan, runs: Sequence[Run]) -> None:
 
     files = {entry.name: entry.file for entry in plan.entries}
     first: dict[str, Run] = {}
-    for run in runs:  # those whose weights others take come before them
+    for run in waiting:  # those whose weights others take come before them
         first.setdefault(run.entry, run)
+    to_come = {run.name for run in waiting}
+    lost = {
+        f'{provider.weights} is gone, which {run.name} needs: delete {provider.folder} and its experiment, '
+        'and it is trained again'
+        for run in waiting for provider in run.needs.values()
+        if provider.name not in to_come and not provider.weights.is_file()
+    }  # fmt: skip
+    if lost:
+        raise OptionError(sorted(lost))
     with tempfile.TemporaryDirectory() as folder:
         for run in first.values():
             options = deepcopy(run.options)

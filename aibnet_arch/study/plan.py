@@ -147,8 +147,17 @@ def read_plan(
         scale = total / next(entry for entry in entries if entry.name == base).options['train']['total_iter']
     for entry in entries:
         if scale != 1:
-            scale_iterations(entry.options, scale)
+            _scale(entry, scale)
     return Plan(entries, base)
+
+
+def _scale(entry: Entry, factor: float) -> None:
+    try:
+        scale_iterations(entry.options, factor)
+    except (TypeError, ValueError, AttributeError) as error:  # what `basicsr check` says of unscaled options is plainer
+        raise OptionError(
+            [f'{entry.file}: its iterations cannot be scaled ({error}); see `basicsr check -opt {entry.file}`']
+        ) from error
 
 
 def _entry(item: Any, seeds: tuple[int, ...], number: int) -> Entry:
@@ -168,10 +177,14 @@ def _entry(item: Any, seeds: tuple[int, ...], number: int) -> Entry:
     if wrong:
         raise OptionError([f'{file}: {key}: expected keys and values' for key in wrong])
     total = options['train'].get('total_iter')
-    if not isinstance(total, int) or total < 1:
+    if type(total) is not int or total < 1:
         raise OptionError([f'{file}: train.total_iter: expected a number of iterations, found {total!r}'])
     if not (options.get('val') or {}).get('metrics') or not options['val'].get('val_freq'):
         raise OptionError([f'{file}: a study compares what validations find: set val.val_freq and val.metrics'])
+    if not isinstance(options['name'], str):
+        raise OptionError([f'{file}: name: expected text, found {options["name"]!r}'])
+    if 'train' not in options['datasets']:
+        raise OptionError([f'{file} holds no options of training: datasets.train is missing'])
     if not any(phase.startswith('val') for phase in options['datasets']):
         raise OptionError([f'{file}: a study compares what validations find: datasets has no val'])
     options['path'] = options['path'] or {}
@@ -180,8 +193,8 @@ def _entry(item: Any, seeds: tuple[int, ...], number: int) -> Entry:
     weights = item.get('weights') or {}
     if not isinstance(weights, Mapping):
         raise OptionError([f'{place}: weights: expected keys of `path` and names of runs, found {weights!r}'])
-    own = _seeds(item['seeds'], f'{place}: seeds') if 'seeds' in item else seeds
-    return Entry(str(options['name']), file, options, own, dict(weights))
+    own = _seeds(item['seeds'], f'{place}: seeds') if item.get('seeds') is not None else seeds
+    return Entry(options['name'], file, options, own, dict(weights))
 
 
 def _problems(entries: Sequence[Entry], base: Optional[str]) -> list[str]:
@@ -192,6 +205,9 @@ def _problems(entries: Sequence[Entry], base: Optional[str]) -> list[str]:
     ]  # fmt: skip
     if base is not None and base not in names:
         problems.append(f'base: no run has the name {base!r}{did_you_mean(base, names)}; there are {", ".join(names)}')
+    measured = [_figures(entry.options) for entry in entries]
+    if not set.intersection(*measured):
+        problems.append('all option files need one figure in common: the same datasets.val.name and key of val.metrics')
     for entry in entries:
         for key, provider in entry.weights.items():
             place = f'{entry.name}: weights: {key}'
@@ -207,6 +223,12 @@ def _problems(entries: Sequence[Entry], base: Optional[str]) -> list[str]:
     return problems or _circles(entries)
 
 
+def _figures(options: Mapping[str, Any]) -> set[tuple[str, str]]:
+    sets = [value for phase, value in options['datasets'].items() if phase.startswith('val')]
+    names = [each.get('name') for each in sets if isinstance(each, Mapping)]
+    return {(str(name), str(metric)) for name in names for metric in options['val']['metrics']}
+
+
 def _circles(entries: Sequence[Entry]) -> list[str]:
     needs = {entry.name: set(entry.weights.values()) for entry in entries}
     while ready := [name for name, others in needs.items() if not others & needs.keys()]:
@@ -218,9 +240,9 @@ def _circles(entries: Sequence[Entry]) -> list[str]:
 def _seeds(seeds: Any, place: str) -> Optional[tuple[int, ...]]:
     if seeds is None:
         return None
-    whole = isinstance(seeds, Sequence) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    whole = isinstance(seeds, Sequence) and all(type(seed) is int and 0 <= seed < 2**31 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise OptionError([f'{place}: expected different whole numbers from 0 up, found {seeds!r}'])
+        raise OptionError([f'{place}: expected different whole numbers from 0 to 2147483647, found {seeds!r}'])
     return tuple(seeds)
 
 

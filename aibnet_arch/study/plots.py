@@ -32,6 +32,12 @@ def curve_rows(group: Sequence[Result], dataset: str, metric: str) -> list[dict[
     ]
 
 
+def _plain(label: str) -> str:
+    """The text as it is: `$` begins no formula, and a name with `_` in front is not left out."""
+    label = label.replace('$', r'\$')
+    return f' {label}' if label.startswith('_') else label
+
+
 def write_plots(folder: Path, results: Mapping[str, Sequence[Result]]) -> list[Path]:
     """For each figure one CSV of the curves, and a PNG against iterations and one against time.
 
@@ -44,7 +50,7 @@ def write_plots(folder: Path, results: Mapping[str, Sequence[Result]]) -> list[P
     pictures = []
     for dataset, metric in figures_of(results):
         curves = {name: curve_rows(group, dataset, metric) for name, group in results.items()}
-        base = folder / f'{dataset}_{metric}'
+        base = folder / f'{dataset}_{metric}'.replace('/', '_')
         points = [{'name': name, **row} for name, rows in curves.items() for row in rows]
         write_csv(base.with_name(f'{base.name}.csv'), points)
         for axis, label in AXES.items():
@@ -54,10 +60,10 @@ def write_plots(folder: Path, results: Mapping[str, Sequence[Result]]) -> list[P
                 x, mean, spread = (np.array([row[key] for row in rows]) for key in (axis, 'mean', 'deviation'))
                 line = axes.plot(
                     x, mean, f'C{number % 10}', marker='.', linestyle=STYLES[number // 10 % len(STYLES)],
-                    label=f'{name} ({rows[0]["runs"]})',
+                    label=_plain(f'{name} ({rows[0]["runs"]})'),
                 )[0]  # fmt: skip
                 axes.fill_between(x, mean - spread, mean + spread, alpha=0.15, color=line.get_color(), linewidth=0)
-            axes.set(xlabel=label, ylabel=f'{metric} on {dataset}')
+            axes.set(xlabel=label, ylabel=_plain(f'{metric} on {dataset}'))
             axes.grid(alpha=0.3)
             figure.legend(loc='outside right upper', fontsize='small', title='runs in brackets')
             pictures.append(base.with_name(f'{base.name}_{axis}.png'))

@@ -20,6 +20,10 @@ def scale_iterations(opt: dict[str, Any], factor: float) -> None:
     total = _scaled(train['total_iter'], factor)
     stages = train.get('stage_iter')
     if stages:
+        if sum(stages) != train['total_iter']:
+            raise UserError(
+                f'{opt["name"]}: train.stage_iter adds up to {sum(stages)}, train.total_iter is {train["total_iter"]}'
+            )
         train['stage_iter'] = _scaled_lengths(stages, factor)
         for number, (before, after) in enumerate(zip(stages, train['stage_iter']), start=1):
             if before and not after:
@@ -33,6 +37,10 @@ def scale_iterations(opt: dict[str, Any], factor: float) -> None:
     scheduler = train.get('scheduler') or {}
     if scheduler.get('periods'):
         scheduler['periods'] = _scaled_lengths(scheduler['periods'], factor)
+    if scheduler.get('restarts'):
+        scheduler['restarts'] = [_scaled(restart, factor) for restart in scheduler['restarts']]
+    if opt['datasets']['train'].get('iters'):  # of the sizes of Restormer's progressive learning
+        opt['datasets']['train']['iters'] = _scaled_lengths(opt['datasets']['train']['iters'], factor)
     if scheduler.get('milestones'):
         scheduler['milestones'] = [_scaled(milestone, factor) for milestone in scheduler['milestones']]
     for section, key in (('val', 'val_freq'), ('logger', 'save_checkpoint_freq')):

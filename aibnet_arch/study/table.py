@@ -14,6 +14,7 @@ from .costs import Cost
 from .results import Result
 
 Results = Mapping[str, Sequence[Result]]
+SAME_TIME = 1.25  # times of equal runs differ by less, unless something else takes the machine
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Figure:
     def of(cls, values: Sequence[float]) -> 'Figure':
         values = [value for value in values if not math.isnan(value)]
         mean = statistics.fmean(values) if values else None
-        return cls(len(values), mean, statistics.stdev(values) if len(values) > 1 else None)
+        with np.errstate(invalid='ignore'):  # infinite values have no deviation
+            return cls(len(values), mean, float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
     @property
     def error(self) -> Optional[float]:
@@ -151,15 +153,28 @@ def markdown(results: Results, base: str, costs: Mapping[str, Cost]) -> str:
         f'{_table(table)}\n'
         'Means over the seeds ± standard deviation of one run; differences are paired by seed, ± the standard error of '
         f'their mean. Parameters that train are those of the stage that trains most. MACs for 256x256. Seconds of '
-        f'training alone, on: {"; ".join(devices)}.\n\n'
+        f'training alone, on: {"; ".join(devices)}.{_warning(results)}\n\n'
         'At equal training time: when the shorter of the two runs of a seed ended, the other interpolated between its '
         'validations. A run that is read before its end has not finished its learning rate schedule.\n\n'
         f'{_table(equal)}'
     )
 
 
+def _warning(results: Results) -> str:
+    """Equal trainings take equal time where nothing else runs."""
+    times = {name: [result.seconds for result in group] for name, group in results.items()}
+    uneven = [name for name, seconds in times.items() if max(seconds) > SAME_TIME * min(seconds)]
+    if not uneven:
+        return ''
+    return (
+        f'\n\n**The seconds are no measurement**: runs of the same network ({", ".join(uneven)}) took times that '
+        f'differ by more than {SAME_TIME - 1:.0%}, so that something else ran beside them.\n'
+        'Do not use the table at equal time.'
+    )
+
+
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [f'| {" | ".join(row)} |' for row in rows]
+    lines = [f'| {" | ".join(cell.replace("|", "/") for cell in row)} |' for row in rows]
     lines.insert(1, '|' + ' --- |' * len(rows[0]))
     return '\n'.join(lines) + '\n'
 

@@ -37,6 +37,8 @@ FUSIONS = {
 }
 SCRATCH = {'network_g.freeze_encoder': False, 'path.pretrain_network_encoder': None}
 NAFNET = {'network_g.encoder': 'nafnet', 'path.pretrain_network_encoder': 'weights/NAFNet-GoPro-width64.pth'}
+# The study puts the NAFNet that it trained there.
+PRETRAINED = {'path.pretrain_network_encoder': 'weights/NAFNet-small.pth'}
 TRAINED = {'network_g.freeze_encoder': False}
 
 
@@ -80,8 +82,8 @@ def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         MASKS,
         READINGS,
         {
-            'pretrained_frozen': {'network_g.freeze_encoder': True},
-            'pretrained_trained': {},
+            'pretrained_frozen': {'network_g.freeze_encoder': True, **PRETRAINED},
+            'pretrained_trained': PRETRAINED,
             'UFPNet': {'network_g.encoder': 'ufpnet'},
         },
     ):
