@@ -136,5 +136,5 @@ def test_prefetching_starts_nothing_before_it_is_asked():
     before = threading.active_count()
     stream = prefetched(range(3), ahead=1)
     time.sleep(0.05)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of earlier tests may end
     assert next(stream) == 0
