@@ -2,7 +2,7 @@
 
     python -m tests.kill_trial --count 40
 
-Checkpoints of about 30 MB are written every iteration, so that most kills meet one being written. Each
+Checkpoints of about 45 MB are written every iteration, so that most kills meet one being written. Each
 trial is a process of its own (forked, which spares the imports) that gets SIGKILL.
 """
 
