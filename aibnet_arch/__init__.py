@@ -1,10 +1,18 @@
 """AIBNet (Adaptive Identification of Blurred Regions for Accurate Image Deblurring) for BasicSR.
 
-``from aibnet_arch import AIBNet`` needs torch and einops alone. Everything that touches BasicSR
-lives in :mod:`aibnet_arch.toolbox`, which this module does not import.
+``from aibnet_arch import AIBNet`` needs torch and einops alone; the other rooms are imported when they are used.
 """
 
-from .modeling import AIBNet
+from typing import Any
 
 __version__ = '0.1.0'
 __all__ = ['AIBNet', '__version__']
+
+
+def __getattr__(name: str) -> Any:
+    # Late: those who prepare data, or ask for --help, need not wait for torch.
+    if name == 'AIBNet':
+        from .modeling import AIBNet
+
+        return AIBNet
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -24,9 +24,18 @@ from datasets_prep.motion_blur import Exposure, draw_motion
 from datasets_prep.pairs import Pair
 
 TRAIN_PICTURES = (
-    'chelsea.png', 'rocket.jpg', 'motorcycle_left.png', 'motorcycle_right.png', 'camera.png', 'coins.png',
-    'moon.png', 'ihc.png', 'retina.jpg', 'grass.png', 'gravel.png',
-)  # fmt: skip
+    'chelsea.png',
+    'rocket.jpg',
+    'motorcycle_left.png',
+    'motorcycle_right.png',
+    'camera.png',
+    'coins.png',
+    'moon.png',
+    'ihc.png',
+    'retina.jpg',
+    'grass.png',
+    'gravel.png',
+)
 VAL_PICTURES = ('coffee.png', 'astronaut.png')
 BLURS_PER_TRAIN_PICTURE = 6
 BLURS_PER_VAL_PICTURE = 2

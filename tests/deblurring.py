@@ -6,9 +6,7 @@ import torch
 
 from aibnet_arch import AIBNet
 
-TINY = {
-    'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1, 'freeze_encoder': False
-}  # fmt: skip
+TINY = {'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1, 'freeze_encoder': False}
 
 
 def network(*, changes: bool = True, **arguments) -> AIBNet:

@@ -13,7 +13,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from .training import model_class
+from tests.training import model_class
 
 torch.set_num_threads(1)
 AIBNetModel = model_class()
@@ -38,7 +38,7 @@ def batch_norm_of_running_statistics(self, x):
 
 
 if __name__ == '__main__':
-    from aibnet_arch.toolbox.command import main
+    from aibnet_arch.commands.main import main
 
     torch.set_default_dtype(torch.float64)
     torch.nn.BatchNorm2d.forward = batch_norm_of_running_statistics

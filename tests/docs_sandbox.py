@@ -14,14 +14,13 @@ import torch
 import yaml
 
 from aibnet_arch import AIBNet
-from aibnet_arch.toolbox.command import main
-from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
+from aibnet_arch.commands.main import main
+from aibnet_arch.registries.other_networks import OTHER_NETWORKS
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.pairs import Pair
-
-from .mini_checkouts import make_modern, make_older
-from .prep_trees import gopro_tree, hide_tree, picture, realblur_tree, save
-from .training import reset_logger
+from tests.mini_checkouts import make_modern, make_older
+from tests.prep_trees import gopro_tree, hide_tree, picture, realblur_tree, save
+from tests.training import reset_logger
 
 REPOSITORY = Path(__file__).parent.parent
 SMALL = {'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1}
@@ -37,7 +36,7 @@ SHORTER = {
     '--count 40': '--count 1 --total-iter 6 --longest 1',
     '--size 256 256': '--size 32 32',
     '--seeds 0 1 2': '--seeds 0',
-    'datasets_prep.benchmark': 'datasets_prep.benchmark --pairs 2 --repeats 1',
+    'tools.preparation_benchmark': 'tools.preparation_benchmark --pairs 2 --repeats 1',
     'metric_benchmark': 'metric_benchmark --repeats 1',
 }
 # These need a network or several machines.

@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 from pathlib import Path
 
-ARCHS = '''
+ARCHS = """
 import importlib
 from pathlib import Path
 
@@ -15,7 +15,7 @@ MODULES = [importlib.import_module(f'basicsr.models.archs.{path.stem}')
 def define_network(opt):
     name = opt.pop('type')
     return next(getattr(module, name) for module in MODULES if hasattr(module, name))(**opt)
-'''
+"""
 MODEL = '''
 import torch
 from basicsr.models import losses
@@ -38,7 +38,7 @@ class {model}:
         self.cri_pix(self.net_g(lq), gt).backward()
         self.optimizer.step()
 '''
-TRAIN = '''
+TRAIN = """
 import sys
 from pathlib import Path
 
@@ -55,7 +55,7 @@ for path in sys.argv[2::2]:
     folder = Path('experiments', opt['name'], 'models')
     folder.mkdir(parents=True)
     torch.save({{'params': model.net_g.state_dict()}}, folder / 'net_g_latest.pth')
-'''
+"""
 
 
 def make_older(folder: Path, *, kind: str) -> None:

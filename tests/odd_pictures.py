@@ -39,16 +39,50 @@ FAILING = {
 }
 # Relative names of files that are restored, with mode and depth of their results.
 RESTORED = {
-    'one.png': 'RGB', 'row.png': 'RGB', 'column.jpg': 'RGB', 'thin.png': 'RGB', 'plain.jpg': 'RGB', 'plain.jpeg': 'RGB',
-    'plain.webp': 'RGB', 'plain.bmp': 'RGB', 'plain.tif': 'RGB', 'PLAIN.TIFF': 'RGB', 'progressive.jpg': 'RGB',
-    'grey.png': 'L', 'grey.jpg': 'L', 'grey.tif': 'L', 'bilevel.png': 'L', 'bilevel.tif': 'L', 'grey_alpha.png': 'LA',
-    'grey_clear.png': 'LA', 'alpha.png': 'RGBA', 'alpha.webp': 'RGBA', 'alpha.tif': 'RGBA', 'colour_clear.png': 'RGB+',
-    'palette.png': 'RGB', 'palette.bmp': 'RGB', 'palette_clear.png': 'RGBA', 'grey16.png': 'L16', 'rgb16.png': 'RGB16',
-    'rgba16.png': 'RGBA16', 'rgb16.tif': 'RGB16', 'grey16.tif': 'L16', 'rgba16.tif': 'RGBA16',
-    'really_a_jpeg.png': 'RGB', 'read_only.png': 'RGB', 'ünïcode 写真.png': 'RGB', ' blank .png': 'RGB',
-    'new\nline.png': 'RGB', 'link.png': 'RGB', 'a/same.png': 'RGB', 'b/same.png': 'RGB', 'b/deep/er/same.png': 'RGB',
-    'turned.jpg': 'RGB', 'turned16.png': 'RGB16', 'damaged_exif.jpg': 'RGB',
-}  # fmt: skip
+    'one.png': 'RGB',
+    'row.png': 'RGB',
+    'column.jpg': 'RGB',
+    'thin.png': 'RGB',
+    'plain.jpg': 'RGB',
+    'plain.jpeg': 'RGB',
+    'plain.webp': 'RGB',
+    'plain.bmp': 'RGB',
+    'plain.tif': 'RGB',
+    'PLAIN.TIFF': 'RGB',
+    'progressive.jpg': 'RGB',
+    'grey.png': 'L',
+    'grey.jpg': 'L',
+    'grey.tif': 'L',
+    'bilevel.png': 'L',
+    'bilevel.tif': 'L',
+    'grey_alpha.png': 'LA',
+    'grey_clear.png': 'LA',
+    'alpha.png': 'RGBA',
+    'alpha.webp': 'RGBA',
+    'alpha.tif': 'RGBA',
+    'colour_clear.png': 'RGB+',
+    'palette.png': 'RGB',
+    'palette.bmp': 'RGB',
+    'palette_clear.png': 'RGBA',
+    'grey16.png': 'L16',
+    'rgb16.png': 'RGB16',
+    'rgba16.png': 'RGBA16',
+    'rgb16.tif': 'RGB16',
+    'grey16.tif': 'L16',
+    'rgba16.tif': 'RGBA16',
+    'really_a_jpeg.png': 'RGB',
+    'read_only.png': 'RGB',
+    'ünïcode 写真.png': 'RGB',
+    ' blank .png': 'RGB',
+    'new\nline.png': 'RGB',
+    'link.png': 'RGB',
+    'a/same.png': 'RGB',
+    'b/same.png': 'RGB',
+    'b/deep/er/same.png': 'RGB',
+    'turned.jpg': 'RGB',
+    'turned16.png': 'RGB16',
+    'damaged_exif.jpg': 'RGB',
+}
 SKIPPED = ('notes.txt', 'raw.heic', '.hidden.png', 'no_suffix')
 
 
@@ -90,15 +124,24 @@ def make_odd_pictures(folder: Path) -> None:
     save('palette.bmp', palette)
     save('palette_clear.png', palette, transparency=3)
     for name, pixels in {
-        'grey16.png': deep[..., 0], 'rgb16.png': deep[..., :3], 'rgba16.png': deep, 'rgb16.tif': deep[..., :3],
-        'grey16.tif': deep[..., 0], 'rgba16.tif': deep,
-    }.items():  # fmt: skip
+        'grey16.png': deep[..., 0],
+        'rgb16.png': deep[..., :3],
+        'rgba16.png': deep,
+        'rgb16.tif': deep[..., :3],
+        'grey16.tif': deep[..., 0],
+        'rgba16.tif': deep,
+    }.items():
         assert cv2.imwrite(str(folder / name), pixels)
     save('really_a_jpeg.png', image, format='JPEG')
     for name in (
-        'read_only.png', 'ünïcode 写真.png', ' blank .png', 'new\nline.png', 'a/same.png', 'b/same.png',
+        'read_only.png',
+        'ünïcode 写真.png',
+        ' blank .png',
+        'new\nline.png',
+        'a/same.png',
+        'b/same.png',
         'b/deep/er/same.png',
-    ):  # fmt: skip
+    ):
         save(name, image)
     os.chmod(folder / 'read_only.png', 0o444)
     (folder / 'link.png').symlink_to('one.png')

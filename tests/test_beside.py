@@ -8,22 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from aibnet_arch.psnr_loss import PSNRLoss
-from aibnet_arch.toolbox import other_networks, plugins
-from aibnet_arch.toolbox.command import COMMANDS, prepare
-from aibnet_arch.toolbox.errors import UserError
-from aibnet_arch.toolbox.on_demand import register_wanted
-from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
-from aibnet_arch.toolbox.validation import _test_padded
-
-from .training import METRICS, assert_equal_weights, dataset_options, log_of, make_dataset, options, run, weights
+from aibnet_arch.commands.main import COMMANDS, prepare
+from aibnet_arch.errors import UserError
+from aibnet_arch.evaluation.validation import _test_padded
+from aibnet_arch.losses.psnr_loss import PSNRLoss
+from aibnet_arch.registries import other_networks, plugins
+from aibnet_arch.registries.on_demand import register_wanted
+from aibnet_arch.registries.other_networks import OTHER_NETWORKS
+from tests.training import METRICS, assert_equal_weights, dataset_options, log_of, make_dataset, options, run, weights
 
 NAFNET = {'width': 4, 'enc_blk_nums': [1, 1], 'middle_blk_num': 1, 'dec_blk_nums': [1, 1]}
 RESTORMER = {'dim': 8, 'num_blocks': [1, 1, 1, 1], 'num_refinement_blocks': 1, 'LayerNorm_type': 'WithBias'}
 REPOSITORY = Path(__file__).parent.parent
 SIZE = 44  # no multiple of 8, which Restormer needs
 # What somebody's checkout or plugin brings under the name of a known network.
-ARCH_FILE = '''
+ARCH_FILE = """
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
@@ -36,7 +35,7 @@ class Restormer(nn.Module):
 
     def forward(self, x):
         return x + self.own_layer(x)
-'''
+"""
 
 
 @pytest.fixture
@@ -197,9 +196,15 @@ def test_without_the_extra_it_says_what_to_install(root, registries, monkeypatch
 
 @pytest.mark.parametrize(
     ('name', 'millions'),  # of their papers and repositories
-    [('NAFNet', 67.89), ('NAFNetLocal', 67.89), ('Restormer', 26.13), ('MPRNet', 20.1), ('Uformer', 50.88),
-     ('FFTformer', 16.6)],
-)  # fmt: skip
+    [
+        ('NAFNet', 67.89),
+        ('NAFNetLocal', 67.89),
+        ('Restormer', 26.13),
+        ('MPRNet', 20.1),
+        ('Uformer', 50.88),
+        ('FFTformer', 16.6),
+    ],
+)
 def test_the_published_sizes(name, millions):
     network = OTHER_NETWORKS[name].build()
     assert type(network).__name__ == name
@@ -245,9 +250,13 @@ def test_the_psnr_loss_is_the_negative_psnr():
 
 @pytest.mark.parametrize(
     ('val', 'seen'),
-    [({}, (20, 45)), ({'pad_to': 8}, (24, 48)), ({'pad_to': 16, 'pad_to_square': True}, (48, 48)),
-     ({'pad_to_square': True}, (45, 45))],
-)  # fmt: skip
+    [
+        ({}, (20, 45)),
+        ({'pad_to': 8}, (24, 48)),
+        ({'pad_to': 16, 'pad_to_square': True}, (48, 48)),
+        ({'pad_to_square': True}, (45, 45)),
+    ],
+)
 def test_pictures_are_padded_and_cropped_back(val, seen):
     class Model:
         def __init__(self):

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from aibnet_arch.toolbox.patch_schedule import PatchSchedule
-
-from .training import assert_equal_weights, log_of, make_dataset, options, run, weights
+from aibnet_arch.data.patch_schedule import PatchSchedule
+from tests.training import assert_equal_weights, log_of, make_dataset, options, run, weights
 
 SCHEDULE = {'iters': [2, 3, 1], 'gt_sizes': [8, 16, 32], 'mini_batch_sizes': [4, 3, 1]}
 

@@ -14,8 +14,7 @@ from aibnet_arch.blurmap.figures import Truth, ranks, residual, roc_auc, smooth,
 from aibnet_arch.blurmap.overlay import Tile, colour_ends, lay_over, panel
 from aibnet_arch.modeling import strips
 from aibnet_arch.modeling.sfdh_block import SFDHBlock
-
-from .test_signature import noisy
+from tests.test_signature import noisy
 
 
 @pytest.fixture(scope='module')

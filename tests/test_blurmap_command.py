@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from aibnet_arch.blurmap import command
-from aibnet_arch.blurmap.command import run_blurmap
-from aibnet_arch.toolbox.command import main
-from aibnet_arch.toolbox.errors import UserError
-from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
+from aibnet_arch.commands import blurmap as command
+from aibnet_arch.commands.blurmap import run_blurmap
+from aibnet_arch.commands.main import main
+from aibnet_arch.errors import UserError
+from aibnet_arch.registries.other_networks import OTHER_NETWORKS
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.motion_blur import Exposure, Motion
 from datasets_prep.pairs import Pair
-
-from .test_signature import noisy
+from tests.test_signature import noisy
 
 MAPS = ['sfem', 'hfs_block', 'predicted_residual', 'local_variance', 'gradient_energy']
 
@@ -154,16 +153,24 @@ def bad(root, tmp_path, kind):
 @pytest.mark.parametrize(
     ('kind', 'message'),
     [
-        ('no input', 'there is no'), ('no gt', 'there is no'), ('gt file', 'no picture for 2 of 3: p1, p2'),
-        ('sizes', '70x48 pixels, .* has 70x40'), ('grey extent', 'is no extent of blur'),
-        ('no pair', 'no picture for 2 of 3'), ('text', 'not decodable'), ('truncated', 'truncated PNG'),
-        ('twice', "two pictures are called 'p0'"), ('empty', 'no pictures in'),
-        ('over its input', 'lies in the output folder'), ('into its input', 'lies in the output folder'),
+        ('no input', 'there is no'),
+        ('no gt', 'there is no'),
+        ('gt file', 'no picture for 2 of 3: p1, p2'),
+        ('sizes', '70x48 pixels, .* has 70x40'),
+        ('grey extent', 'is no extent of blur'),
+        ('no pair', 'no picture for 2 of 3'),
+        ('text', 'not decodable'),
+        ('truncated', 'truncated PNG'),
+        ('twice', "two pictures are called 'p0'"),
+        ('empty', 'no pictures in'),
+        ('over its input', 'lies in the output folder'),
+        ('into its input', 'lies in the output folder'),
         ('no weights', 'no file nowhere.pth'),
-        ('weights of another', 'no checkpoint of AIBNet'), ('beside is missing', 'no file nowhere.pth'),
+        ('weights of another', 'no checkpoint of AIBNet'),
+        ('beside is missing', 'no file nowhere.pth'),
         ('param key', "no entry 'params_ema'"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused_before_anything_is_written(root, tmp_path, capsys, kind, message):
     inputs, flags = bad(root, tmp_path, kind)
     arguments = [str(root / word) if (root / word).exists() else word for word in [*inputs, *flags]]

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from .training import log_of, make_dataset, options, run, weights
+from tests.training import log_of, make_dataset, options, run, weights
 
 
 @pytest.fixture(scope='module')

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aibnet_arch.toolbox import plugins
-from aibnet_arch.toolbox.command import main
-from aibnet_arch.toolbox.errors import UserError
-from aibnet_arch.toolbox.preflight.data import PREPARATION
-
-from .training import make_dataset, options, reset_logger, run
+from aibnet_arch.commands.main import main
+from aibnet_arch.config.checks.data import PREPARATION
+from aibnet_arch.errors import UserError
+from aibnet_arch.registries import plugins
+from tests.training import make_dataset, options, reset_logger, run
 
 REPOSITORY = Path(__file__).parent.parent
 TRAIN_OPTIONS = sorted(path.name for path in (REPOSITORY / 'options').glob('AIBNet-[SBL]_[GR]*.yml'))
@@ -72,7 +71,7 @@ def test_ctrl_c_is_a_line_and_an_exit_code(tmp_path, monkeypatch, capsys):
     def stopped(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('aibnet_arch.weights.info.describe', stopped)
+    monkeypatch.setattr('aibnet_arch.commands.info.describe', stopped)
     assert main(['info', 'net.pth']) == 130
     assert capsys.readouterr().err == 'basicsr info: stopped by Ctrl-C\n'
 
@@ -99,12 +98,12 @@ def test_a_data_error_in_training_names_dataset_and_key(tmp_path, monkeypatch, c
 
 
 def test_two_owners_of_a_name_are_both_named(monkeypatch):
-    from aibnet_arch.toolbox.command import prepare
+    from aibnet_arch.commands.main import prepare
 
     prepare()
     from basicsr.utils.registry import ARCH_REGISTRY
 
-    from aibnet_arch.toolbox.registration import register
+    from aibnet_arch.register import register
 
     class AIBNet:
         __module__ = 'somebody.else'

@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from aibnet_arch.toolbox.command import prepare
-from aibnet_arch.toolbox.data_order import ScheduledSampler, TracedDataset, seeded
-from aibnet_arch.toolbox.errors import UserError
-from aibnet_arch.toolbox.prefetch import prefetched
-
-from .training import make_dataset, options
+from aibnet_arch.commands.main import prepare
+from aibnet_arch.data.order import ScheduledSampler, TracedDataset, seeded
+from aibnet_arch.data.prefetch import prefetched
+from aibnet_arch.errors import UserError
+from tests.training import make_dataset, options
 
 
 class Numbers(Dataset):

@@ -15,15 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
+from aibnet_arch.commands.deblur import _parser
+from aibnet_arch.commands.main import main
 from aibnet_arch.photos import Deblurrer, PictureError, batch
 from aibnet_arch.photos.batch import Batch
-from aibnet_arch.photos.command import _parser
 from aibnet_arch.photos.inputs import plan_jobs
 from aibnet_arch.photos.restoring import find_device
-from aibnet_arch.toolbox.command import main
-
-from .deblurring import network, save
-from .odd_pictures import colours
+from tests.deblurring import network, save
+from tests.odd_pictures import colours
 
 
 @pytest.fixture

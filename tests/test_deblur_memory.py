@@ -15,8 +15,7 @@ import torch
 
 from aibnet_arch.photos import memory
 from aibnet_arch.photos.memory import LimitError, TileChooser, parse_size
-
-from .deblurring import network, save
+from tests.deblurring import network, save
 
 BASE = 500_000_000
 
@@ -47,9 +46,7 @@ def chooser(monkeypatch):
             measured.append(side)
             return BASE + need(side * side)
 
-        made = TileChooser(
-            restore_square, device=torch.device('cpu'), limit=limit, smallest=smallest, least_slope=100
-        )
+        made = TileChooser(restore_square, device=torch.device('cpu'), limit=limit, smallest=smallest, least_slope=100)
         made.measured, made.need = measured, need
         return made
 
@@ -131,7 +128,7 @@ def test_the_process_keeps_the_limit(tmp_path):
 
     def run(limit):
         code = (
-            'import sys; from aibnet_arch.toolbox.command import main; code = main(sys.argv[1:]); '
+            'import sys; from aibnet_arch.commands.main import main; code = main(sys.argv[1:]); '
             'print(open("/proc/self/status").read()); sys.exit(code)'
         )
         command = [sys.executable, '-c', code, 'deblur', 'x.png', '-o', 'out', '--overwrite']

@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aibnet_arch.photos.pictures import read_picture, write_picture
-from aibnet_arch.toolbox.command import main
-
-from .deblurring import network, save
-from .odd_pictures import FAILING, ICC, RESTORED, SKIPPED, colours, described, kind_of, make_odd_pictures, pixels_of
+from aibnet_arch.commands.main import main
+from aibnet_arch.photos.picture_file import read_picture, write_picture
+from tests.deblurring import network, save
+from tests.odd_pictures import (
+    FAILING,
+    ICC,
+    RESTORED,
+    SKIPPED,
+    colours,
+    described,
+    kind_of,
+    make_odd_pictures,
+    pixels_of,
+)
 
 
 @pytest.fixture(scope='module')
@@ -116,7 +125,7 @@ def test_a_turned_picture_of_16_bits_does_so_too(root):
 
 @pytest.mark.parametrize('orientation', range(1, 9))
 def test_all_orientations_of_16_bits_are_those_of_pillow(tmp_path, orientation):
-    from .odd_pictures import exif, png16, with_exif
+    from tests.odd_pictures import exif, png16, with_exif
 
     deep = colours(5, 7, dtype=np.uint16) // 257 * 257  # so that 8 bits say all
     path = tmp_path / 'deep.png'
@@ -129,7 +138,7 @@ def test_all_orientations_of_16_bits_are_those_of_pillow(tmp_path, orientation):
 @pytest.mark.parametrize('suffix', ['.png', '.tif', '.jpg', '.webp'])
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
 def test_metadata_reach_every_format(tmp_path, suffix, dtype):
-    from .odd_pictures import exif
+    from tests.odd_pictures import exif
 
     source = tmp_path / 'source.png'
     source.write_bytes(described(Image.fromarray(colours()), exif=exif(orientation=1), icc_profile=ICC))

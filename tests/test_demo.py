@@ -7,12 +7,11 @@ import torch
 import yaml
 
 from aibnet_arch import AIBNet
-from aibnet_arch.toolbox.comparison import compare
-from aibnet_arch.toolbox.errors import UserError
+from aibnet_arch.demo.comparison import compare
+from aibnet_arch.errors import UserError
 from datasets_prep import demo, known_blur
 from datasets_prep.motion_blur import Exposure, Motion, blur
-
-from .training import make_dataset, options, reset_logger
+from tests.training import make_dataset, options, reset_logger
 
 
 @pytest.fixture
@@ -67,10 +66,7 @@ def test_frames_are_averaged_in_linear_light():
 
 def test_the_sets_have_different_pictures_and_are_made_anew_the_same():
     assert not set(demo.TRAIN_PICTURES) & set(demo.VAL_PICTURES)
-    draws = [
-        demo.draw_shots(('coffee.png',), shots=2, steady_every=0, rng=np.random.default_rng(5))
-        for _ in range(2)
-    ]
+    draws = [demo.draw_shots(('coffee.png',), shots=2, steady_every=0, rng=np.random.default_rng(5)) for _ in range(2)]
     for first, second in zip(*([shot.pair() for shot in shots] for shots in draws)):
         assert first.key == second.key
         assert np.array_equal(first.lq, second.lq)

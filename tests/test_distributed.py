@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from .training import assert_equal_weights, log_of, make_dataset, options, run, weights
+from tests.training import assert_equal_weights, log_of, make_dataset, options, run, weights
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -19,11 +19,28 @@ REPOSITORY = Path(__file__).parent.parent
 def two_processes(root, *flags, accident='', module='tests.distributed_child', command='train'):
     """Run the command with torchrun, two processes."""
     return subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--standalone', '-m', module, command,
-         '-opt', 'opt.yml', '--launcher', 'pytorch', *flags],
-        cwd=root, capture_output=True, text=True, timeout=300, check=False,
+        [
+            sys.executable,
+            '-m',
+            'torch.distributed.run',
+            '--nproc_per_node=2',
+            '--standalone',
+            '-m',
+            module,
+            command,
+            '-opt',
+            'opt.yml',
+            '--launcher',
+            'pytorch',
+            *flags,
+        ],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'ACCIDENT': accident or '-1 -1 none', 'PYTHONPATH': str(REPOSITORY)},
-    )  # fmt: skip
+    )
 
 
 def one_process(root):

@@ -3,8 +3,7 @@
 import pytest
 
 from datasets_prep import gopro, hide, realblur
-
-from .docs_sandbox import REPOSITORY, commands, make_sandbox, run
+from tests.docs_sandbox import REPOSITORY, commands, make_sandbox, run
 
 DOCS = REPOSITORY / 'docs'
 FIRST = ('data', 'training', 'evaluation')

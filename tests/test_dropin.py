@@ -13,15 +13,14 @@ import torch
 import yaml
 
 from aibnet_arch import AIBNet
+from aibnet_arch.commands.main import main, prepare
+from aibnet_arch.config.option_file import load_option_file
 from aibnet_arch.dropin import StagedAIBNet
 from aibnet_arch.dropin.record import RECORD
-from aibnet_arch.modeling.encoders import CheckpointError
-from aibnet_arch.toolbox.command import main, prepare
-from aibnet_arch.toolbox.option_file import load_option_file
-
-from .mini_checkouts import make_modern, make_older
-from .test_signature import TINY
-from .training import make_dataset, options, run
+from aibnet_arch.errors import CheckpointError
+from tests.mini_checkouts import make_modern, make_older
+from tests.test_signature import TINY
+from tests.training import make_dataset, options, run
 
 REPOSITORY = Path(__file__).parent.parent
 CODE = {
@@ -40,8 +39,9 @@ def tree(folder):
     """Every path below a folder, with the content of the files."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob('*')) if '__pycache__' not in path.parts
-    }  # fmt: skip
+        for path in sorted(folder.rglob('*'))
+        if '__pycache__' not in path.parts
+    }
 
 
 @pytest.fixture(params=['nafnet', 'restormer', 'modern'])
@@ -163,12 +163,14 @@ def test_an_interrupted_drop_in_can_be_undone(nafnet, monkeypatch):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{', 'damaged'), ('[]', 'damaged'), ('{"files": {}}', 'damaged'),
+        ('{', 'damaged'),
+        ('[]', 'damaged'),
+        ('{"files": {}}', 'damaged'),
         ('{"files": {"../outside": "x"}, "folders": []}', 'outside'),
         ('{"files": {"/etc/passwd": "x"}, "folders": []}', 'outside'),
         ('{"files": {}, "folders": ["../.."]}', 'outside'),
     ],
-)  # fmt: skip
+)
 def test_a_record_that_is_none_removes_nothing(nafnet, content, message, capsys):
     (nafnet / RECORD).write_text(content)
     (nafnet.parent / 'outside').touch()
@@ -267,8 +269,12 @@ def test_an_older_trainer_trains_it_stage_by_stage(nafnet, tmp_path):
     files = [shrunk(nafnet / path, into=tmp_path) for path in OPTIONS['nafnet']]
     done = subprocess.run(
         [sys.executable, 'basicsr/train.py', *(word for file in files for word in ('-opt', str(file)))],
-        cwd=nafnet, env=environment(nafnet), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=nafnet,
+        env=environment(nafnet),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     first, second = (
         torch.load(nafnet / f'experiments/AIBNet-B_stage{stage}/models/net_g_latest.pth')['params'] for stage in (1, 2)
@@ -289,12 +295,14 @@ def test_upstreams_own_train_trains_it(tmp_path):
     (tmp_path / 'small.yml').write_text(yaml.safe_dump(small))
     done = subprocess.run(
         [sys.executable, 'basicsr/train.py', '-opt', str(tmp_path / 'small.yml')],
-        cwd=folder, env=environment(folder), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    end_of_first, end = (
-        torch.load(folder / f'experiments/run/models/net_g_{name}.pth') for name in ('2', 'latest')
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
+    end_of_first, end = (torch.load(folder / f'experiments/run/models/net_g_{name}.pth') for name in ('2', 'latest'))
     # Without this package's supervision, too, the next stage builds on the averaged weights.
     keys = [key for key in end['params'] if key.startswith('sub_decoders.0.')]
     assert all(torch.equal(end_of_first['params_ema'][key], end['params'][key]) for key in keys)

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from aibnet_arch import AIBNet
-from aibnet_arch.modeling.encoders import ENCODERS, CheckpointError, load_published, read_state_dict
-
-from .golden.fill_weights import fill
+from aibnet_arch.errors import CheckpointError
+from aibnet_arch.modeling.encoders import ENCODERS
+from aibnet_arch.weights.pretrained import load_encoder, load_published
+from aibnet_arch.weights.state_dicts import read_state_dict
+from tests.golden.fill_weights import fill
 
 GOLDEN = Path(__file__).parent / 'golden'
 SMALL = {'width': 8, 'encoder_blocks': [1, 1, 1, 2], 'middle_blocks': 1}
@@ -85,14 +87,14 @@ def test_weights_of_the_other_encoder_are_refused(tmp_path):
     torch.save(published_state('ufpnet'), tmp_path / 'ufpnet.pth')
     net = AIBNet(encoder='nafnet', blocks_per_level=1, **SMALL)
     with pytest.raises(CheckpointError, match='kernel_extra'):
-        net.load_encoder(tmp_path / 'ufpnet.pth')
+        load_encoder(net, tmp_path / 'ufpnet.pth')
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_missing_file_names_the_authors_and_the_way_without(kind, tmp_path):
     net = AIBNet(encoder=kind, blocks_per_level=1, **SMALL)
     with pytest.raises(CheckpointError, match=r'github.com(.|\n)*freeze_encoder: false') as caught:
-        net.load_encoder(tmp_path / 'absent.pth')
+        load_encoder(net, tmp_path / 'absent.pth')
     assert str(tmp_path / 'absent.pth') in str(caught.value)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from aibnet_arch.loss import AIBNetLoss, laplacian
+from aibnet_arch.losses.aibnet_loss import AIBNetLoss, laplacian
 from aibnet_arch.modeling.decoupler import Decoupler
 from aibnet_arch.modeling.hfs_block import HFSBlock, MaskedAttention
 from aibnet_arch.modeling.layers import LayerNorm2d

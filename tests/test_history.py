@@ -4,10 +4,9 @@ import time
 
 import pytest
 
-from aibnet_arch.toolbox.errors import UserError
-from aibnet_arch.toolbox.history import History, TrainingClock
-
-from .training import log_of, make_dataset, options, run
+from aibnet_arch.errors import UserError
+from aibnet_arch.training.history import History, TrainingClock
+from tests.training import log_of, make_dataset, options, run
 
 
 def test_the_clock_counts_only_between_start_and_pauses():

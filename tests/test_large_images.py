@@ -3,15 +3,14 @@
 import pytest
 import torch
 
+from aibnet_arch.inference.tiles import restore_in_tiles
 from aibnet_arch.modeling.channel_attention import over_windows
 from aibnet_arch.modeling.decoupler import Decoupler
 from aibnet_arch.modeling.hfs_block import HFSBlock
 from aibnet_arch.modeling.layers import GlobalPool
 from aibnet_arch.modeling.sfdh_block import SCA
 from aibnet_arch.modeling.sfem import SFEM
-from aibnet_arch.modeling.tiles import restore_in_tiles
-
-from .test_network import tiny
+from tests.test_network import tiny
 
 
 def plain_local_mean(x, window):

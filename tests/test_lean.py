@@ -10,9 +10,8 @@ from aibnet_arch.modeling.encoders.flow_prior import FlowPrior
 from aibnet_arch.modeling.position_sums import PositionSums
 from aibnet_arch.modeling.strips import over_strips
 from aibnet_arch.modeling.sub_decoder import SubDecoder
-
-from .plain_network import PlainSubDecoder, plain_kernels
-from .test_network import tiny
+from tests.plain_network import PlainSubDecoder, plain_kernels
+from tests.test_network import tiny
 
 OPTIONS = {'width': 8, 'blocks_per_level': 2, 'heads': (1, 2, 1, 1), 'alpha_init': 0.8, 'num_masks': 4}
 

@@ -36,7 +36,7 @@ def psnr(a, b):
 
 
 def test_2d_ssim_equals_basicsrs_and_skimages(photo):
-    from aibnet_arch.toolbox.mends import mend_functional_tensor
+    from aibnet_arch.basicsr_patches.mends import mend_functional_tensor
 
     mend_functional_tensor()
     from basicsr.metrics import calculate_ssim
@@ -105,9 +105,14 @@ def protocol(restored, truth):
     zs = np.sum(g * d) / np.sum(d * d) * d
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 0)
     _, warp = cv2.findTransformECC(
-        cv2.cvtColor(g, cv2.COLOR_BGR2GRAY), cv2.cvtColor(zs, cv2.COLOR_BGR2GRAY), np.eye(3, 3, dtype=np.float32),
-        cv2.MOTION_HOMOGRAPHY, criteria, None, 5,
-    )  # fmt: skip
+        cv2.cvtColor(g, cv2.COLOR_BGR2GRAY),
+        cv2.cvtColor(zs, cv2.COLOR_BGR2GRAY),
+        np.eye(3, 3, dtype=np.float32),
+        cv2.MOTION_HOMOGRAPHY,
+        criteria,
+        None,
+        5,
+    )
     size = g.shape[1::-1]
     zr = cv2.warpPerspective(
         zs, warp, size, flags=cv2.INTER_CUBIC + cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT

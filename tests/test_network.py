@@ -9,14 +9,13 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from aibnet_arch import AIBNet
-from aibnet_arch.modeling.encoders import CheckpointError
+from aibnet_arch.errors import CheckpointError
 from aibnet_arch.modeling.hfs_block import HFSBlock
 from aibnet_arch.modeling.padding import pad_to_multiple
 from aibnet_arch.modeling.sfem import SFEM
+from aibnet_arch.weights.pretrained import load_stages
 
-TINY = {
-    'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1, 'freeze_encoder': False
-}  # fmt: skip
+TINY = {'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1, 'freeze_encoder': False}
 
 
 def tiny(**changes):
@@ -189,15 +188,15 @@ def test_b_starts_from_the_weights_of_s(tmp_path):
             parameter.normal_()
     torch.save({'params': small.state_dict()}, tmp_path / 's.pth')
     fresh = {key: value.clone() for key, value in big.sub_decoders[1].state_dict().items()}
-    assert big.load_stages(tmp_path / 's.pth') == 1
+    assert load_stages(big, tmp_path / 's.pth') == 1
     for key, value in small.state_dict().items():
         if key != '_extra_state':
             assert torch.equal(big.state_dict()[key], value)
     assert all(torch.equal(value, fresh[key]) for key, value in big.sub_decoders[1].state_dict().items())
     with pytest.raises(CheckpointError, match='none of the 1 of this network is left'):
-        tiny().load_stages(tmp_path / 's.pth')
+        load_stages(tiny(), tmp_path / 's.pth')
     with pytest.raises(CheckpointError, match='width is 8 there and 16 here'):
-        tiny(num_sub_decoders=2, width=16).load_stages(tmp_path / 's.pth')
+        load_stages(tiny(num_sub_decoders=2, width=16), tmp_path / 's.pth')
 
 
 @pytest.mark.parametrize(
@@ -218,10 +217,10 @@ def test_a_value_that_makes_no_network_is_named(options, message):
         AIBNet(**{**TINY, **options})
 
 
-def test_importing_the_network_imports_neither_basicsr_nor_the_toolbox():
+def test_importing_the_network_imports_neither_basicsr_nor_other_rooms():
     code = (
         'import sys, aibnet_arch; '
         "strangers = {m.split('.')[0] for m in sys.modules} & {'basicsr', 'cv2', 'lmdb', 'yaml', 'torchvision'}; "
-        "assert not strangers, strangers; assert 'aibnet_arch.toolbox' not in sys.modules"
+        "assert not strangers, strangers; assert 'aibnet_arch.training' not in sys.modules"
     )
     subprocess.run([sys.executable, '-c', code], check=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from aibnet_arch.toolbox.errors import OptionError
-from aibnet_arch.toolbox.option_file import apply_overrides, load_option_file
+from aibnet_arch.config.option_file import apply_overrides, load_option_file
+from aibnet_arch.errors import OptionError
 
 
 def load(text, tmp_path):
@@ -21,8 +21,8 @@ def test_values_have_the_types_that_people_expect(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('a: 1\nb: 2\na: 3\n', 'line 3: the key \'a\' stands on line 1'),
-        ('a:\n  b: 1\n  c: 2\n  b: 3\n', 'line 4: the key \'b\' stands on line 2'),
+        ('a: 1\nb: 2\na: 3\n', "line 3: the key 'a' stands on line 1"),
+        ('a:\n  b: 1\n  c: 2\n  b: 3\n', "line 4: the key 'b' stands on line 2"),
         ('a: [1, 2\nb: 3\n', 'line 2'),
         ('a: 1\n\tb: 2\n', 'line 2'),
         ('- 1\n- 2\n', 'must hold keys and values'),

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from aibnet_arch import AIBNet
-from aibnet_arch.toolbox.option_file import load_option_file
-from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
-from aibnet_arch.toolbox.stage_plan import StagePlan
+from aibnet_arch.config.option_file import load_option_file
+from aibnet_arch.registries.other_networks import OTHER_NETWORKS
+from aibnet_arch.training.stage_plan import StagePlan
 
 OPTIONS = Path(__file__).parent.parent / 'options'
 TRAIN = sorted(OPTIONS.glob('AIBNet*.yml'))
@@ -74,16 +74,23 @@ def test_files_of_one_dataset_differ_in_the_variant_alone(paths):
             other = flat(load_option_file(path.with_name(path.name.replace('-S_', f'-{variant}_'))))
             different = {key for key in small | other if small.get(key) != other.get(key)}
             assert different <= {
-                'name', 'network_g.num_sub_decoders', 'train.stage_iter', 'train.total_iter', 'path.pretrain_network_g'
-            }  # fmt: skip
+                'name',
+                'network_g.num_sub_decoders',
+                'train.stage_iter',
+                'train.total_iter',
+                'path.pretrain_network_g',
+            }
 
 
 def test_the_others_have_their_papers_settings():
     naf, restormer = (load_option_file(path) for path in OTHERS[:2])
     assert dict(naf['train']['optim_g']) == {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 1e-3, 'betas': [0.9, 0.9]}
     assert dict(restormer['train']['optim_g']) == {
-        'type': 'AdamW', 'lr': 3e-4, 'weight_decay': 1e-4, 'betas': [0.9, 0.999]
-    }  # fmt: skip
+        'type': 'AdamW',
+        'lr': 3e-4,
+        'weight_decay': 1e-4,
+        'betas': [0.9, 0.999],
+    }
     for opt, total, end, loss in ((naf, 400000, 1e-7, 'PSNRLoss'), (restormer, 300000, 1e-6, 'L1Loss')):
         scheduler = opt['train']['scheduler']
         assert opt['train']['total_iter'] == total == sum(scheduler['periods'])

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from aibnet_arch.toolbox.command import prepare
-from aibnet_arch.toolbox.option_file import load_option_file
-from aibnet_arch.toolbox.preflight.keys import check_keys, reads_by
-from aibnet_arch.toolbox.preflight.required import required_keys
-from aibnet_arch.toolbox.preflight.source import reads_of
-
-from .training import log_of, make_dataset, options, run
+from aibnet_arch.commands.main import prepare
+from aibnet_arch.config.checks.keys import check_keys, reads_by
+from aibnet_arch.config.checks.required import required_keys
+from aibnet_arch.config.checks.source import reads_of
+from aibnet_arch.config.option_file import load_option_file
+from tests.training import log_of, make_dataset, options, run
 
 OPTIONS = Path(__file__).parent.parent / 'options'
-PLUGIN = '''
+PLUGIN = """
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.models.sr_model import SRModel
 from torch import nn
@@ -45,7 +44,7 @@ class OtherDataset(PairedImageDataset):
         super().__init__(opt)
         self.strength = opt['strength']
         self.noise = opt.get('noise', 0)
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -98,11 +97,11 @@ def test_another_class_trains_after_the_check_and_its_log_has_a_file(root, monke
         (lambda opt: opt['network_g'].update(width='wide'), 'network_g: OtherNetwork cannot be built'),
         (lambda opt: opt['network_g'].update(wdith=4), "OtherNetwork has no such option (did you mean 'width'?)"),
         (lambda opt: opt['datasets']['train'].pop('strength'), 'datasets.train.strength is missing'),
-        (lambda opt: opt['datasets']['train'].update(nosie=1), "datasets.train.nosie: nothing reads this key (did you"),
+        (lambda opt: opt['datasets']['train'].update(nosie=1), 'datasets.train.nosie: nothing reads this key (did you'),
         (lambda opt: opt['datasets']['train'].pop('use_rot'), 'datasets.train.use_rot is missing'),
-        (lambda opt: opt['train']['scheduler'].update(gama=1), "train.scheduler.gama: MultiStepLR has no such option"),
+        (lambda opt: opt['train']['scheduler'].update(gama=1), 'train.scheduler.gama: MultiStepLR has no such option'),
     ],
-)  # fmt: skip
+)
 def test_wrong_options_of_other_classes_are_refused(model_type, change, message, root, monkeypatch, capsys):
     opt = other_options(model_type)
     opt['name'] = 'refused'
@@ -141,8 +140,12 @@ def test_what_datasets_need_is_found_in_their_source():
     assert set(required_keys(DATASETS.get('PairedImageDataset'), training=True)) == pairs | crops
     assert set(required_keys(DATASETS.get('PairedFlipDataset'), training=True)) == pairs | crops | {'use_vflip'}
     assert set(required_keys(DATASETS.get('FFHQDataset'), training=True)) == {
-        'io_backend', 'dataroot_gt', 'mean', 'std', 'use_hflip'
-    }  # fmt: skip
+        'io_backend',
+        'dataroot_gt',
+        'mean',
+        'std',
+        'use_hflip',
+    }
 
 
 @pytest.mark.parametrize(

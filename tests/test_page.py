@@ -12,12 +12,11 @@ import torch
 import yaml
 
 from aibnet_arch import AIBNet
+from aibnet_arch.config.checks import preflight
+from aibnet_arch.errors import OptionError, RunError, UserError
 from aibnet_arch.page import Page, usual_better
-from aibnet_arch.toolbox.errors import OptionError, RunError, UserError
-from aibnet_arch.toolbox.preflight import preflight
-
-from .test_distributed import two_processes
-from .training import make_dataset, model_class, options, run
+from tests.test_distributed import two_processes
+from tests.training import make_dataset, model_class, options, run
 
 HOSTILE = '../a/ü "b" </script>#1 50%&\n\x00\udcff'
 
@@ -141,8 +140,12 @@ def test_means_leave_out_what_is_infinite_and_are_none_with_what_is_no_number(tm
 
 def test_which_way_is_better():
     assert {name: usual_better(name) for name in ('psnr', 'calculate_ssim', 'LPIPS', 'calculate_niqe', 'seconds')} == {
-        'psnr': 'higher', 'calculate_ssim': 'higher', 'LPIPS': 'lower', 'calculate_niqe': 'lower', 'seconds': 'lower',
-    }  # fmt: skip
+        'psnr': 'higher',
+        'calculate_ssim': 'higher',
+        'LPIPS': 'lower',
+        'calculate_niqe': 'lower',
+        'seconds': 'lower',
+    }
     with pytest.raises(ValueError, match="'psnr': 'up': expected higher or lower"):
         Page('nowhere', better={'psnr': 'up'})
     assert not Path('nowhere').exists()
@@ -176,8 +179,9 @@ def assert_is_the_page_of(root):
     expected = [[row['psnr'], row['mine']] for row in summary['pictures']]
     assert [each['values'] for each in data['pictures']] == expected
     assert [(m['name'], m['better'], m['mean']) for m in data['metrics']] == [
-        ('psnr', 'higher', summary['metrics']['psnr']['mean']), ('mine', 'lower', summary['metrics']['mine']['mean'])
-    ]  # fmt: skip
+        ('psnr', 'higher', summary['metrics']['psnr']['mean']),
+        ('mine', 'lower', summary['metrics']['mine']['mean']),
+    ]
     for each in data['pictures']:
         shown = {kind: cv2.imread(str(folder / 'pictures' / file)) for kind, file in each['files'].items()}
         saved = cv2.imread(str(root / f'results/test_run/visualization/val/{each["name"]}_test_run.png'))
@@ -205,8 +209,14 @@ def test_two_processes_write_one_page(tmp_path, test_options):
 def test_a_larger_result_and_what_is_not_finite_are_told(tmp_path, monkeypatch, test_options):
     """Another network, which enlarges, and gives no numbers."""
     test_options.update(model_type='SRModel', scale=2)
-    test_options['network_g'] = {'type': 'MSRResNet', 'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 2, 'num_feat': 4,
-                                 'num_block': 1}  # fmt: skip
+    test_options['network_g'] = {
+        'type': 'MSRResNet',
+        'num_in_ch': 3,
+        'num_out_ch': 3,
+        'upscale': 2,
+        'num_feat': 4,
+        'num_block': 1,
+    }
     model_class()
     from basicsr.archs.srresnet_arch import MSRResNet
 
@@ -281,10 +291,12 @@ def test_classes_that_validate_in_their_own_way_are_named(test_options):
     model_class()
     from basicsr.utils.registry import MODEL_REGISTRY
 
-    from aibnet_arch.toolbox.preflight.page import check_page
+    from aibnet_arch.config.checks.page import check_page
 
-    told = {name: list(check_page(test_options, MODEL_REGISTRY.get(name), is_train=False))
-            for name in ('AIBNetModel', 'SRModel', 'RealESRNetModel', 'VideoBaseModel')}  # fmt: skip
+    told = {
+        name: list(check_page(test_options, MODEL_REGISTRY.get(name), is_train=False))
+        for name in ('AIBNetModel', 'SRModel', 'RealESRNetModel', 'VideoBaseModel')
+    }
     assert told.pop('VideoBaseModel') == [
         'val.page: VideoBaseModel validates by a method of its own, which writes no page'
     ]

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from aibnet_arch.page import Page
-
-from .browser import browser, visit  # noqa: F401  `browser` is a fixture
+from tests.browser import browser, visit  # noqa: F401  `browser` is a fixture
 
 RED, BLUE, WHITE, GREEN = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 255, 0)
 HOSTILE = 'a "b" </script><b>#1 50% & ü 雪'
@@ -121,10 +120,16 @@ def test_worst_first_and_by_any_column(opened):
 
 
 def test_figures_that_are_none_and_their_means(opened):
-    cells = {name: opened.page.get_by_role('row', name=name).get_by_role('cell').all_text_contents()
-             for name in ('lost', 'equal', 'poor', 'mean')}  # fmt: skip
-    assert cells == {'lost': ['NaN', '\N{EN DASH}'], 'equal': ['∞', '0.0000'], 'poor': ['20.00', '0.9000'],
-                     'mean': ['NaN', '0.4000']}  # fmt: skip
+    cells = {
+        name: opened.page.get_by_role('row', name=name).get_by_role('cell').all_text_contents()
+        for name in ('lost', 'equal', 'poor', 'mean')
+    }
+    assert cells == {
+        'lost': ['NaN', '\N{EN DASH}'],
+        'equal': ['∞', '0.0000'],
+        'poor': ['20.00', '0.9000'],
+        'mean': ['NaN', '0.4000'],
+    }
     assert 'not a number in 1' in opened.page.get_by_role('rowheader', name='mean').text_content()
 
 
@@ -257,8 +262,11 @@ def test_everything_has_a_name_and_can_be_read(browser, index, scheme):  # noqa:
         page = opened.settled().page
         nodes = page.context.new_cdp_session(page).send('Accessibility.getFullAXTree')['nodes']
         roles = ('button', 'slider', 'combobox', 'radio', 'searchbox', 'columnheader', 'rowheader', 'table')
-        controls = [(node['role']['value'], node.get('name', {}).get('value')) for node in nodes
-                    if not node['ignored'] and node['role']['value'] in roles]  # fmt: skip
+        controls = [
+            (node['role']['value'], node.get('name', {}).get('value'))
+            for node in nodes
+            if not node['ignored'] and node['role']['value'] in roles
+        ]
         assert len(controls) > 25
         assert [role for role, name in controls if not name and role != 'table'] == []
         texts, grounds = ('--ink', '--faint', '--accent', '--alarm'), ('--paper', '--card', '--chosen')

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from datasets_prep import Crop, Pair, folder_pair, gopro, hide, realblur, safe_key, write_pairs
-
-from .prep_trees import (
+from tests.prep_trees import (
     assert_holds,
     crops_of,
     decode,

@@ -10,17 +10,7 @@ import pytest
 
 from datasets_prep import Crop, Pair, PrepError, folder_pair, gopro, hide, lmdb_writer, realblur, write_pairs
 from datasets_prep.cli import run
-
-from .prep_trees import (
-    assert_holds,
-    gopro_tree,
-    hide_tree,
-    picture,
-    realblur_tree,
-    save,
-    save_pair,
-    snapshot,
-)
+from tests.prep_trees import assert_holds, gopro_tree, hide_tree, picture, realblur_tree, save, save_pair, snapshot
 
 
 def fails(main, args, capsys) -> str:

@@ -9,10 +9,10 @@ import types
 import numpy as np
 import pytest
 
-from datasets_prep import Crop, Pair, benchmark, gopro, write_pairs
+from datasets_prep import Crop, Pair, gopro, write_pairs
 from datasets_prep.images import encode
-
-from .prep_trees import gopro_tree, picture, read_lmdb
+from tests.prep_trees import gopro_tree, picture, read_lmdb
+from tools import preparation_benchmark as benchmark
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec('basicsr') is None, reason='BasicSR is not installed')
 
@@ -31,9 +31,16 @@ def paired_image_dataset(monkeypatch):
 
 def options(lq, gt, *, phase):
     return {
-        'name': 'test', 'dataroot_lq': str(lq), 'dataroot_gt': str(gt), 'io_backend': {'type': 'lmdb'}, 'scale': 1,
-        'phase': phase, 'gt_size': 16, 'use_hflip': True, 'use_rot': False,
-    }  # fmt: skip
+        'name': 'test',
+        'dataroot_lq': str(lq),
+        'dataroot_gt': str(gt),
+        'io_backend': {'type': 'lmdb'},
+        'scale': 1,
+        'phase': phase,
+        'gt_size': 16,
+        'use_hflip': True,
+        'use_rot': False,
+    }
 
 
 def test_the_dataset_reads_what_is_prepared(tmp_path, paired_image_dataset):
@@ -56,8 +63,14 @@ def test_the_dataset_reads_what_is_prepared(tmp_path, paired_image_dataset):
 
 def test_the_list_is_the_one_basicsr_writes(tmp_path):
     content = {f'p{i}': picture(i, height=40 + i) for i in (3, 1, 2)}
-    write_pairs([Pair(key, a, a) for key, a in content.items()], tmp_path / 'a.lmdb', tmp_path / 'b.lmdb',
-                crop=Crop(32, 16), workers=1, progress=False)  # fmt: skip
+    write_pairs(
+        [Pair(key, a, a) for key, a in content.items()],
+        tmp_path / 'a.lmdb',
+        tmp_path / 'b.lmdb',
+        crop=Crop(32, 16),
+        workers=1,
+        progress=False,
+    )
     keys = sorted(read_lmdb(tmp_path / 'a.lmdb'))
     (tmp_path / 'crops').mkdir()
     cut = {

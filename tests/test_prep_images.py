@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from datasets_prep.images import check_png, encode, load
-
-from .prep_trees import picture, save
+from tests.prep_trees import picture, save
 
 
 def test_png_round_trip_and_header():

@@ -15,8 +15,7 @@ import pytest
 from datasets_prep import Crop, Pair, PrepError, lmdb_writer, storage, write_pairs
 from datasets_prep.storage import exclusive, read_manifest
 from datasets_prep.verify import verify
-
-from .prep_trees import assert_holds, crops_of, picture, save_pair, snapshot
+from tests.prep_trees import assert_holds, crops_of, picture, save_pair, snapshot
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # AIBNET_PREP_KILLS=10 makes the longer trial.

@@ -13,8 +13,7 @@ from datasets_prep import small
 from datasets_prep.debian import get_packages, read_files
 from datasets_prep.errors import PrepError
 from datasets_prep.small import Picture, blurred_pairs, licences, listed_pictures, make, read_pictures
-
-from .prep_trees import read_lmdb
+from tests.prep_trees import read_lmdb
 
 APT_GET = """#!/bin/sh
 shift  # "download"
@@ -62,13 +61,23 @@ def debs(tmp_path):
     folder.mkdir()
     contents = {f'usr/share/p{n}.png': photograph(n) for n in range(4)}
     write_deb(folder / 'one_1.0-1_all.deb', {k: contents[k] for k in ('usr/share/p0.png', 'usr/share/p1.png')})
-    write_deb(folder / 'two_2%3a1_all.deb', {k: contents[k] for k in ('usr/share/p2.png', 'usr/share/p3.png')},
-              compression='gz')  # fmt: skip
+    write_deb(
+        folder / 'two_2%3a1_all.deb',
+        {k: contents[k] for k in ('usr/share/p2.png', 'usr/share/p3.png')},
+        compression='gz',
+    )
     pictures = [
-        Picture('test' if n == 3 else 'train', f'p{n}', 'one' if n < 2 else 'two', path, f'author {n}', 'CC0',
-                hashlib.sha256(content).hexdigest())
+        Picture(
+            'test' if n == 3 else 'train',
+            f'p{n}',
+            'one' if n < 2 else 'two',
+            path,
+            f'author {n}',
+            'CC0',
+            hashlib.sha256(content).hexdigest(),
+        )
         for n, (path, content) in enumerate(contents.items())
-    ]  # fmt: skip
+    ]
     return folder, pictures
 
 
@@ -155,8 +164,12 @@ def test_packages_are_fetched_and_a_failed_download_leaves_nothing(tmp_path, mon
 def test_a_damaged_package_is_told(damage, debs):
     folder, _ = debs
     path = folder / 'one_1.0-1_all.deb'
-    content = {'empty': b'', 'text': b'<html>not found</html>' * 9, 'truncated': path.read_bytes()[:-30000],
-               'no data': path.read_bytes()[:132]}[damage]  # fmt: skip
+    content = {
+        'empty': b'',
+        'text': b'<html>not found</html>' * 9,
+        'truncated': path.read_bytes()[:-30000],
+        'no data': path.read_bytes()[:132],
+    }[damage]
     path.write_bytes(content)
     with pytest.raises(PrepError, match=r'one_1\.0-1_all\.deb cannot be read as a Debian package'):
         read_files(path, ['usr/share/p1.png'])

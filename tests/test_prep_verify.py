@@ -7,8 +7,7 @@ from datasets_prep import Pair, inspection, write_pairs
 from datasets_prep.cli import run
 from datasets_prep.images import encode
 from datasets_prep.verify import main
-
-from .prep_trees import picture
+from tests.prep_trees import picture
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ import pytest
 import torch
 import yaml
 
-from aibnet_arch.toolbox.command import main, prepare
-from aibnet_arch.toolbox.measuring import measure, parts_of
-from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
-
-from .training import NETWORK
+from aibnet_arch.commands.main import main, prepare
+from aibnet_arch.profiling.measuring import measure, parts_of
+from aibnet_arch.registries.other_networks import OTHER_NETWORKS
+from tests.training import NETWORK
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -49,7 +48,7 @@ def test_the_parts_are_counted():
 
 PEAK = """
 import torch
-from aibnet_arch.toolbox.measuring import peak_memory
+from aibnet_arch.profiling.measuring import peak_memory
 with peak_memory(torch.device('cpu')) as before:
     pass
 with peak_memory(torch.device('cpu')) as within:
@@ -67,7 +66,6 @@ def test_the_peak_of_memory_is_of_what_ran_within():
     assert 150e6 < int(within) - int(before) < 400e6
 
 
-
 def profile(tmp_path, *flags, network=NETWORK):
     (tmp_path / 'opt.yml').write_text(yaml.safe_dump({'network_g': network, 'num_gpu': 0}))
     report = tmp_path / 'report.json'
@@ -80,8 +78,12 @@ def test_a_network_and_its_training_stages(tmp_path, capsys):
     assert code == 0
     (result,) = report['networks']
     assert [part['name'] for part in result['parts']] == [
-        'encoder', 'sub_decoders.0', 'sub_decoders.1', 'rest', 'total'
-    ]  # fmt: skip
+        'encoder',
+        'sub_decoders.0',
+        'sub_decoders.1',
+        'rest',
+        'total',
+    ]
     first, second = result['parts'][1:3]
     assert first['macs'] == second['macs'] > first['conv_macs'] > 0
     stages = {cost['stage']: cost for cost in report['training']}

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from aibnet_arch import AIBNet
-from aibnet_arch.inference import InferenceSettings, Restorer
-from aibnet_arch.toolbox.training_settings import TrainingSettings
-
-from .training import NETWORK, assert_equal_weights, log_of, make_dataset, options, run, weights
+from aibnet_arch.inference.restorer import InferenceSettings, Restorer
+from aibnet_arch.training.settings import TrainingSettings
+from tests.training import NETWORK, assert_equal_weights, log_of, make_dataset, options, run, weights
 
 
 @pytest.fixture(scope='module')

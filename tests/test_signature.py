@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from aibnet_arch import AIBNet
-from aibnet_arch.modeling.encoders import CheckpointError
+from aibnet_arch.errors import CheckpointError
 from aibnet_arch.modeling.signature import KEY, Signature
 from aibnet_arch.weights import read_network
 
-TINY = {
-    'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1, 'freeze_encoder': False
-}  # fmt: skip
+TINY = {'encoder': 'nafnet', 'width': 8, 'encoder_blocks': [1, 1, 1, 1], 'blocks_per_level': 1, 'freeze_encoder': False}
 
 
 @pytest.fixture
@@ -43,10 +41,16 @@ def noisy(**changes):
 @pytest.mark.parametrize(
     'changes',
     [
-        {}, {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2)}, {'num_sub_decoders': 2}, {'num_masks': 0},
-        {'heads': (1, 2, 1, 2)}, {'alpha_init': 0.5}, {'normalize_logits': False}, {'decoupler_groups': 4},
+        {},
+        {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2)},
+        {'num_sub_decoders': 2},
+        {'num_masks': 0},
+        {'heads': (1, 2, 1, 2)},
+        {'alpha_init': 0.5},
+        {'normalize_logits': False},
+        {'decoupler_groups': 4},
     ],
-)  # fmt: skip
+)
 def test_the_file_alone_gives_the_network_back(saved, changes):
     net = noisy(**changes)
     image = torch.rand(1, 3, 20, 30)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aibnet_arch.toolbox.stage_plan import StagePlan
+from aibnet_arch.training.stage_plan import StagePlan
 
 
 def plan(count=2, **train):

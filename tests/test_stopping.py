@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from .training import assert_equal_weights, log_of, make_dataset, model_class, options, run, weights
+from tests.training import assert_equal_weights, log_of, make_dataset, model_class, options, run, weights
 
 AIBNetModel = model_class()
 from basicsr.data.paired_image_dataset import PairedImageDataset  # noqa: E402  after its mend
@@ -104,7 +104,7 @@ def test_a_signal_ends_the_iteration_saves_and_loses_nothing(
 def test_a_signal_before_the_first_iteration_saves_nothing(root, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(AIBNetModel, 'update_learning_rate', lambda *args, **kwargs: pytest.fail('an iteration began'))
-        from aibnet_arch.toolbox.stop_signals import STOP
+        from aibnet_arch.signals import STOP
 
         listen = STOP.listen
         patch.setattr(STOP, 'listen', lambda: (listen(), send('SIGTERM')()))
@@ -195,8 +195,9 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(poison, root, monkeypa
         assert run(opt, root=root, monkeypatch=monkeypatch) == 0
     log = log_of(root)
     assert re.findall(r'Iteration (\d): step skipped \((\d in a row, \d in all)\)', log) == [
-        ('3', '1 in a row, 1 in all'), ('5', '1 in a row, 2 in all')
-    ]  # fmt: skip
+        ('3', '1 in a row, 1 in all'),
+        ('5', '1 in a row, 2 in all'),
+    ]
     assert re.search(r'Iteration 3: .*l_char .*The batch: .*p\d', log)
     all_finite(root)
     # Nothing has moved in the skipped iteration, batch norm statistics neither.
@@ -237,7 +238,7 @@ def test_gradients_are_clipped_on_request(root, monkeypatch):
 
 def test_the_guard_serves_other_model_classes_too(root, monkeypatch, capsys):
     """SRModel with one of BasicSR's own networks, and a loss that turns into NaN."""
-    from aibnet_arch.toolbox.command import prepare
+    from aibnet_arch.commands.main import prepare
 
     prepare()
     from basicsr.losses.basic_loss import L1Loss
@@ -247,8 +248,16 @@ def test_the_guard_serves_other_model_classes_too(root, monkeypatch, capsys):
     del opt['train']['stage_iter']
     opt['train']['scheduler'].update(periods=[6], restart_weights=[1])
     opt['model_type'] = 'SRModel'
-    opt['network_g'] = {'type': 'ECBSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_block': 1, 'num_channel': 4,
-                        'with_idt': False, 'act_type': 'relu', 'scale': 1}  # fmt: skip
+    opt['network_g'] = {
+        'type': 'ECBSR',
+        'num_in_ch': 3,
+        'num_out_ch': 3,
+        'num_block': 1,
+        'num_channel': 4,
+        'with_idt': False,
+        'act_type': 'relu',
+        'scale': 1,
+    }
     opt['datasets']['train']['type'] = 'PairedImageDataset'
     del opt['datasets']['train']['use_vflip']
     forward = L1Loss.forward

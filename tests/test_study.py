@@ -14,26 +14,25 @@ import pytest
 import torch
 import yaml
 
+from aibnet_arch.commands.main import main
+from aibnet_arch.errors import StoppedError
 from aibnet_arch.study import running
 from aibnet_arch.study.locks import is_locked, locked
 from aibnet_arch.study.plan import Run
 from aibnet_arch.study.results import Result, read_result
 from aibnet_arch.study.running import Places, Runner
-from aibnet_arch.toolbox.command import main
-from aibnet_arch.toolbox.errors import StoppedError
-from aibnet_arch.toolbox.history import History
-
-from .training import make_dataset, options, weights
+from aibnet_arch.training.history import History
+from tests.training import make_dataset, options, weights
 
 REPOSITORY = Path(__file__).parent.parent
 ITERATIONS = 100
-PLUGIN = '''
+PLUGIN = """
 from basicsr.utils.registry import ARCH_REGISTRY
 from spandrel.architectures.NAFNet.__arch.NAFNet_arch import NAFNet
 
 if 'NAFNet' not in ARCH_REGISTRY:
     ARCH_REGISTRY.register(NAFNet)
-'''
+"""
 BLOCKS = {'middle_blk_num': 1, 'enc_blk_nums': [1, 1, 1, 1], 'dec_blk_nums': [1, 1, 1, 1]}
 
 
@@ -128,14 +127,14 @@ def test_it_ends_with_tables_and_plots(killed):
     assert len((out / 'table.csv').read_text().splitlines()) == 3
     assert (out / 'equal_time.csv').is_file()
     assert {path.name for path in (out / 'plots').iterdir()} == {
-        'val_psnr.csv', 'val_psnr_iterations.png', 'val_psnr_seconds.png'
-    }  # fmt: skip
+        'val_psnr.csv',
+        'val_psnr_iterations.png',
+        'val_psnr_seconds.png',
+    }
 
 
 def test_the_encoder_is_the_trained_one_to_the_last_bit(killed):
-    trained = torch.load(
-        killed['out'] / 'experiments/NAFNet-s5/models/net_g_latest.pth', weights_only=True
-    )['params']
+    trained = torch.load(killed['out'] / 'experiments/NAFNet-s5/models/net_g_latest.pth', weights_only=True)['params']
     used = weights(killed['out'], 'latest', name='pretrained-s1')
     keys = [key.removeprefix('encoder.') for key in used if key.startswith('encoder.') and '_extra' not in key]
     assert len(keys) > 50
@@ -260,8 +259,11 @@ def fake_children(monkeypatch, tmp_path):
 
 def test_as_many_run_at_a_time_as_there_are_places_and_what_is_needed_comes_first(fake_children, tmp_path):
     first = made_up_run(tmp_path, 'first', {})
-    runs = [made_up_run(tmp_path, 'second', {'pretrain_network_g': first}), first,
-            *(made_up_run(tmp_path, name, {}) for name in 'abc')]  # fmt: skip
+    runs = [
+        made_up_run(tmp_path, 'second', {'pretrain_network_g': first}),
+        first,
+        *(made_up_run(tmp_path, name, {}) for name in 'abc'),
+    ]
     done = []
     runner = Runner(runs, Places([None, None], 1), tell=lambda line: None, finished=lambda run: done.append(run.name))
     runner.run()

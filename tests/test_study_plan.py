@@ -5,11 +5,10 @@ import re
 import pytest
 import yaml
 
+from aibnet_arch.errors import UserError
 from aibnet_arch.study.plan import read_plan
 from aibnet_arch.study.scaling import scale_iterations
-from aibnet_arch.toolbox.errors import UserError
-
-from .training import options
+from tests.training import options
 
 
 @pytest.fixture
@@ -87,28 +86,36 @@ def test_weights_come_from_the_run_of_the_same_seed_or_the_only_one(files, tmp_p
 
 
 WRONG = {
-    "runs: expected a list of option files": lambda f: {'runs': []},
+    'runs: expected a list of option files': lambda f: {'runs': []},
     "'seed' is no key of a study plan (did you mean 'seeds'?)": lambda f: {'runs': [f['B']], 'seed': [1]},
-    "'wieghts' is no key of a study plan (did you mean 'weights'?)":
-        lambda f: {'runs': [{'option_file': f['B'], 'wieghts': {}}]},
-    "run 1: expected an option file": lambda f: {'runs': [{'seeds': [1]}]},
-    "numbers from 0 to 2147483647, found [1, 1]": lambda f: {'runs': [f['B']], 'seeds': [1, 1]},
-    "found [3000000000]": lambda f: {'runs': [{'option_file': f['B'], 'seeds': [3000000000]}]},
-    "found [True]": lambda f: {'runs': [f['B']], 'seeds': [True]},
+    "'wieghts' is no key of a study plan (did you mean 'weights'?)": lambda f: {
+        'runs': [{'option_file': f['B'], 'wieghts': {}}]
+    },
+    'run 1: expected an option file': lambda f: {'runs': [{'seeds': [1]}]},
+    'numbers from 0 to 2147483647, found [1, 1]': lambda f: {'runs': [f['B']], 'seeds': [1, 1]},
+    'found [3000000000]': lambda f: {'runs': [{'option_file': f['B'], 'seeds': [3000000000]}]},
+    'found [True]': lambda f: {'runs': [f['B']], 'seeds': [True]},
     "found '123'": lambda f: {'runs': [f['B']], 'seeds': '123'},
     "base: no run has the name 'b'": lambda f: {'runs': [f['B']], 'base': 'b'},
     "two option files have the name 'B'": lambda f: {'runs': [f['B'], f['B']]},
     "no run has the name 'X'": lambda f: {'runs': [{'option_file': f['B'], 'weights': {'pretrain_network_g': 'X'}}]},
-    "expected a key of `path` such as":
-        lambda f: {'runs': [f['S'], {'option_file': f['B'], 'weights': {'encoder': 'S'}}]},
-    "B, S wait for each other": lambda f: {'runs': [
-        {'option_file': f['B'], 'weights': {'pretrain_network_g': 'S'}},
-        {'option_file': f['S'], 'weights': {'pretrain_network_g': 'B'}}]},
-    "S has no run with seed 2": lambda f: {'runs': [
-        {'option_file': f['B'], 'weights': {'pretrain_network_g': 'S'}, 'seeds': [1, 2]},
-        {'option_file': f['S'], 'seeds': [0, 1]}]},
-    "no option file nowhere.yml": lambda f: {'runs': ['nowhere.yml']},
-}  # fmt: skip
+    'expected a key of `path` such as': lambda f: {
+        'runs': [f['S'], {'option_file': f['B'], 'weights': {'encoder': 'S'}}]
+    },
+    'B, S wait for each other': lambda f: {
+        'runs': [
+            {'option_file': f['B'], 'weights': {'pretrain_network_g': 'S'}},
+            {'option_file': f['S'], 'weights': {'pretrain_network_g': 'B'}},
+        ]
+    },
+    'S has no run with seed 2': lambda f: {
+        'runs': [
+            {'option_file': f['B'], 'weights': {'pretrain_network_g': 'S'}, 'seeds': [1, 2]},
+            {'option_file': f['S'], 'seeds': [0, 1]},
+        ]
+    },
+    'no option file nowhere.yml': lambda f: {'runs': ['nowhere.yml']},
+}
 
 
 @pytest.mark.parametrize('message', WRONG)

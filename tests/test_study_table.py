@@ -7,14 +7,21 @@ import cv2
 import numpy as np
 import pytest
 
+from aibnet_arch.commands.main import prepare
+from aibnet_arch.errors import UserError
 from aibnet_arch.study.costs import cost_of
 from aibnet_arch.study.plots import curve_rows, write_plots
 from aibnet_arch.study.results import Result, read_result
-from aibnet_arch.study.table import Figure, at_equal_time, difference, equal_time_rows, final_rows, markdown, write_csv
-from aibnet_arch.toolbox.command import prepare
-from aibnet_arch.toolbox.errors import UserError
-
-from .training import options
+from aibnet_arch.study.table import (
+    Figure,
+    at_equal_time,
+    difference,
+    equal_time_rows,
+    final_rows,
+    markdown,
+    write_csv,
+)
+from tests.training import options
 
 
 def result(entry: str, seed: int, values, *, seconds_each: float = 10.0) -> Result:

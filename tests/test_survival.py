@@ -11,12 +11,10 @@ import pytest
 import torch
 import yaml
 
-from aibnet_arch.modeling.encoders import CheckpointError
-from aibnet_arch.toolbox.checkpoints import CheckpointFolder
-from aibnet_arch.toolbox.errors import RunError
-
-from . import kill_trial
-from .training import assert_equal_weights, log_of, make_dataset, options, run, weights
+from aibnet_arch.checkpoints.folder import CheckpointFolder
+from aibnet_arch.errors import CheckpointError, RunError
+from tests.training import assert_equal_weights, log_of, make_dataset, options, run, weights
+from tools import kill_trial
 
 NEWEST, BEFORE = 9, 8
 
@@ -281,7 +279,7 @@ def test_keep_checkpoints_is_an_option(finished, tmp_path, monkeypatch):
 
 def test_a_second_start_is_refused_while_a_run_goes_on(root, monkeypatch, capsys):
     """It would rename the folder of the first, which would go on to write into that of the second."""
-    from aibnet_arch.toolbox.run_lock import RunLock
+    from aibnet_arch.locks import RunLock
 
     lock = RunLock(root / 'experiments/run')
     here, there = os.pipe()

@@ -9,14 +9,14 @@ import torch
 from torch.nn import functional as F
 
 from aibnet_arch import AIBNet
+from aibnet_arch.config.option_file import load_option_file
 from aibnet_arch.modeling import strips
 from aibnet_arch.modeling.fusion import FuseFusion, SAMFusion
 from aibnet_arch.modeling.hfs_block import MaskedAttention
 from aibnet_arch.modeling.signature import KEY, Signature
-from aibnet_arch.toolbox.option_file import load_option_file
-
-from .test_network import TINY, tiny
-from .test_options import OPTIONS, flat
+from aibnet_arch.weights.pretrained import load_stages
+from tests.test_network import TINY, tiny
+from tests.test_options import OPTIONS, flat
 
 IMAGE = torch.rand(2, 3, 40, 33, generator=torch.Generator().manual_seed(5))
 
@@ -103,7 +103,7 @@ def test_num_masks_changes_the_lambda_alone(count):
 
 @pytest.mark.parametrize('scale', [1, 60])
 def test_masked_to_zero_is_the_sentence_word_for_word(scale):
-    """"Retain the elements of the first i/(i+1), and the others are set to 0", then the softmax."""
+    """ "Retain the elements of the first i/(i+1), and the others are set to 0", then the softmax."""
     torch.manual_seed(0)
     attention = MaskedAttention(head_channels=9, num_masks=4, masked_logits='zero').double()
     attention.fusion.data.uniform_(-1, 1)
@@ -185,7 +185,7 @@ def test_a_fusion_stands_between_the_sub_decoders_and_trains_with_the_later(fusi
     three = tiny(num_sub_decoders=3, fusion=fusion).eval()
     net.set_stage(2)
     torch.save({'params': net.state_dict()}, tmp_path / 'two.pth')
-    assert three.load_stages(tmp_path / 'two.pth') == 2
+    assert load_stages(three, tmp_path / 'two.pth') == 2
     assert torch.equal(outputs(three)[:2], outputs(net))
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from .training import assert_equal_weights, log_of, make_dataset, options, run, weights
+from tests.training import assert_equal_weights, log_of, make_dataset, options, run, weights
 
 
 @pytest.fixture(scope='module')
@@ -90,7 +90,7 @@ def test_a_resumed_run_goes_on_where_it_was(root, monkeypatch, tmp_path_factory,
     other = tmp_path_factory.mktemp('killed')
     (other / 'data').symlink_to(root / 'data')
 
-    from aibnet_arch.toolbox.aibnet_model import AIBNetModel
+    from aibnet_arch.training.aibnet_model import AIBNetModel
 
     class KilledError(Exception):
         pass

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from .training import make_dataset, options, run
+from tests.training import make_dataset, options, run
 
 
 class Bomb:
@@ -101,7 +101,7 @@ def test_auto_resume_does_not_execute(root, monkeypatch, capsys):
 def test_option_files_that_execute_are_refused(text, root, monkeypatch, capsys):
     monkeypatch.chdir(root)
     (root / 'opt.yml').write_text(yaml.safe_dump(options()) + f'extra: {text}\n')
-    from aibnet_arch.toolbox.command import main
+    from aibnet_arch.commands.main import main
 
     for command in ('train', 'test', 'check'):
         assert main([command, '-opt', 'opt.yml']) == 2
@@ -124,7 +124,7 @@ def test_force_yml_does_not_evaluate(override, root, monkeypatch, capsys):
 
 def test_torch_load_of_others_reads_plain_data_too(root, monkeypatch):
     """Networks of other plugins load weights by themselves; older versions of torch would execute them."""
-    from aibnet_arch.toolbox.command import prepare
+    from aibnet_arch.commands.main import prepare
 
     prepare()
     monkeypatch.chdir(root)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aibnet_arch.toolbox.command import main
-
-from .weight_files import saved
+from aibnet_arch.commands.main import main
+from tests.weight_files import saved
 
 PAGE = (Path(__file__).parent.parent / 'docs/weights.md').read_text(encoding='utf-8')
 

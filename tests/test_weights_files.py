@@ -8,16 +8,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from aibnet_arch import AIBNet
-from aibnet_arch.modeling.encoders import CheckpointError
-from aibnet_arch.modeling.encoders.checkpoint import read_plain
+from aibnet_arch.commands.convert import equal_bits
+from aibnet_arch.commands.main import main
+from aibnet_arch.config.checks.weights import weight_problems
+from aibnet_arch.errors import CheckpointError
 from aibnet_arch.modeling.signature import KEY
-from aibnet_arch.toolbox.command import main
-from aibnet_arch.toolbox.preflight.weights import weight_problems
 from aibnet_arch.weights import read_network
-from aibnet_arch.weights.convert import equal_bits
-
-from .test_signature import TINY
-from .weight_files import HOSTILE, saved, truncated
+from aibnet_arch.weights.pretrained import load_encoder, load_stages
+from aibnet_arch.weights.state_dicts import read_plain
+from tests.test_signature import TINY
+from tests.weight_files import HOSTILE, saved, truncated
 
 IMAGE = torch.rand(1, 3, 20, 30)
 
@@ -50,9 +50,14 @@ def test_there_and_back_is_the_same_to_the_bit(here, capsys):
 
 def test_numbers_of_any_kind_survive(here):
     state = {
-        'nan': torch.tensor([float('nan'), float('-inf')]), 'half': torch.rand(3).half(), 'scalar': torch.tensor(2.0),
-        'turned': torch.rand(3, 4).t(), 'none': torch.zeros(0, 3), 'bool': torch.tensor([True]), 'int': torch.arange(3),
-    }  # fmt: skip
+        'nan': torch.tensor([float('nan'), float('-inf')]),
+        'half': torch.rand(3).half(),
+        'scalar': torch.tensor(2.0),
+        'turned': torch.rand(3, 4).t(),
+        'none': torch.zeros(0, 3),
+        'bool': torch.tensor([True]),
+        'int': torch.arange(3),
+    }
     state['shared'] = state['turned'][0]
     torch.save({'params': state}, here / 'net.pth')
     assert equal_bits(read_plain(converted(here))['params'], state)
@@ -71,7 +76,7 @@ def test_safetensors_are_read_where_pth_is(here):
     net = saved(here / 'net.pth')
     path = converted(here)
     bigger = AIBNet(**{**TINY, 'num_sub_decoders': 3})
-    assert bigger.load_stages(path) == 2
+    assert load_stages(bigger, path) == 2
     assert equal_bits(bigger.encoder.state_dict(), net.encoder.state_dict())
     other = AIBNet(**{**TINY, 'num_sub_decoders': 2})
     assert list(weight_problems(other, path, param_key='params', strict=True)) == []
@@ -79,8 +84,8 @@ def test_safetensors_are_read_where_pth_is(here):
     save_file({f'encoder.{key}': value for key, value in net.encoder.state_dict().items()}, here / 'wrong.safetensors')
     save_file(net.encoder.state_dict(), here / 'encoder.safetensors')
     with pytest.raises(CheckpointError, match='does not fit the nafnet encoder'):
-        other.load_encoder(here / 'wrong.safetensors')
-    assert other.load_encoder(here / 'encoder.safetensors') == []
+        load_encoder(other, here / 'wrong.safetensors')
+    assert load_encoder(other, here / 'encoder.safetensors') == []
     assert equal_bits(other.encoder.state_dict(), net.encoder.state_dict())
 
 
@@ -112,11 +117,14 @@ def test_a_bare_state_dict_stays_one_or_gets_a_name(here):
 @pytest.mark.parametrize(
     ('target', 'message'),
     [
-        ('net.pth', 'written over itself'), ('there.safetensors', 'exists already'), ('net.onnx', 'must end in'),
-        ('no/net.safetensors', 'there is no folder'), ('link.safetensors', 'exists already'),
+        ('net.pth', 'written over itself'),
+        ('there.safetensors', 'exists already'),
+        ('net.onnx', 'must end in'),
+        ('no/net.safetensors', 'there is no folder'),
+        ('link.safetensors', 'exists already'),
         ('copy.pth', 'have one format'),
     ],
-)  # fmt: skip
+)
 def test_what_is_there_stays(target, message, here, capsys):
     saved(here / 'net.pth')
     (here / 'there.safetensors').write_text('mine')
@@ -172,15 +180,32 @@ def test_truncated_files_are_refused(name, here, capsys):
 @pytest.mark.parametrize(
     'signature',
     [
-        b'[' * 60000, b' ' * (1 << 20), b'{"trained": 3, "arguments": {"num_sub_decoders": 2}}',
-        *(json.dumps({'trained': 1, 'arguments': {**TINY, name: value}}).encode() for name, value in (
-            ('width', -8), ('width', 0), ('width', 10**30), ('width', '8'), ('width', 1 << 40), ('alpha_init', 'x'),
-            ('alpha_init', float('nan')), ('heads', [[1]]), ('heads', 0), ('encoder_blocks', 3), ('encoder', ['vgg']),
-            ('normalize_logits', 1), ('decoupler_groups', 0), ('num_masks', 1.5), ('freeze_encoder', None),
-        )),
+        b'[' * 60000,
+        b' ' * (1 << 20),
+        b'{"trained": 3, "arguments": {"num_sub_decoders": 2}}',
+        *(
+            json.dumps({'trained': 1, 'arguments': {**TINY, name: value}}).encode()
+            for name, value in (
+                ('width', -8),
+                ('width', 0),
+                ('width', 10**30),
+                ('width', '8'),
+                ('width', 1 << 40),
+                ('alpha_init', 'x'),
+                ('alpha_init', float('nan')),
+                ('heads', [[1]]),
+                ('heads', 0),
+                ('encoder_blocks', 3),
+                ('encoder', ['vgg']),
+                ('normalize_logits', 1),
+                ('decoupler_groups', 0),
+                ('num_masks', 1.5),
+                ('freeze_encoder', None),
+            )
+        ),
     ],
     ids=lambda text: text[:20].decode() + text[-60:].decode(),
-)  # fmt: skip
+)
 def test_hostile_signatures_are_refused(signature, here):
     saved(here / 'net.pth')
     state = torch.load(here / 'net.pth', weights_only=True)['params']

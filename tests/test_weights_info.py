@@ -9,13 +9,12 @@ import torch
 import yaml
 
 from aibnet_arch import AIBNet
-from aibnet_arch.toolbox.command import main, prepare
-from aibnet_arch.toolbox.option_file import parse_yaml, to_yaml
-from aibnet_arch.weights.convert import equal_bits
-
-from .test_survival import flip_a_bit
-from .training import make_dataset, options, run
-from .weight_files import saved
+from aibnet_arch.commands.convert import equal_bits
+from aibnet_arch.commands.main import main, prepare
+from aibnet_arch.config.option_file import parse_yaml, to_yaml
+from tests.test_survival import flip_a_bit
+from tests.training import make_dataset, options, run
+from tests.weight_files import saved
 
 MODELS, STATES = 'experiments/run/models', 'experiments/run/training_states'
 
@@ -45,9 +44,18 @@ def info(capsys, *arguments, code=0):
 
 def test_it_tells_network_stage_options_and_checksum(here, capsys):
     text = info(capsys, f'{MODELS}/net_g_1.pth')
-    for fact in ('AIBNet, 0.', 'encoder=nafnet width=8', '1 of 2 sub-decoders are trained', 'iteration   1\n',
-                 'train.stage_iter=[1,1]', 'train.optim_g.lr=0.001', 'agrees with the record', 'all finite',
-                 'entry       params: ', 'entry       params_ema: '):  # fmt: skip
+    for fact in (
+        'AIBNet, 0.',
+        'encoder=nafnet width=8',
+        '1 of 2 sub-decoders are trained',
+        'iteration   1\n',
+        'train.stage_iter=[1,1]',
+        'train.optim_g.lr=0.001',
+        'agrees with the record',
+        'all finite',
+        'entry       params: ',
+        'entry       params_ema: ',
+    ):
         assert fact in text
     assert text.count('network ') == 1
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.jit import TracerWarning
 
+from aibnet_arch.commands import export
+from aibnet_arch.commands.main import main
 from aibnet_arch.modeling.encoders import flow_prior
-from aibnet_arch.toolbox.command import main
-from aibnet_arch.weights import export, onnx_graph
+from aibnet_arch.weights import onnx_graph
 from aibnet_arch.weights.onnx_graph import INPUT, OUTPUT, differences, to_onnx
-
-from .test_signature import noisy
-from .weight_files import saved
+from tests.test_signature import noisy
+from tests.weight_files import saved
 
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -30,11 +30,14 @@ def exported(net, **options):
 @pytest.mark.parametrize(
     'changes',
     [
-        {}, {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2), 'heads': (1, 2, 1, 2)},
-        {'heads': (2, 1, 1, 1), 'normalize_logits': False, 'num_masks': 0}, {'sfem': False, 'hfs_block': False},
-        {'masked_logits': 'zero', 'num_sub_decoders': 2, 'fusion': 'sam'}, {'num_sub_decoders': 2, 'fusion': 'fuse'},
+        {},
+        {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2), 'heads': (1, 2, 1, 2)},
+        {'heads': (2, 1, 1, 1), 'normalize_logits': False, 'num_masks': 0},
+        {'sfem': False, 'hfs_block': False},
+        {'masked_logits': 'zero', 'num_sub_decoders': 2, 'fusion': 'sam'},
+        {'num_sub_decoders': 2, 'fusion': 'fuse'},
     ],
-)  # fmt: skip
+)
 def test_one_graph_serves_all_sizes(changes, monkeypatch):
     monkeypatch.setattr(flow_prior, 'PIXELS_AT_ONCE', 100)  # a graph must not keep how many parts that made
     net = noisy(**changes)
@@ -66,8 +69,9 @@ def test_the_command_checks_and_tells(tmp_path, capsys, monkeypatch):
     assert (about['architecture'], about['sub_decoders']) == ('AIBNet', '1')
     assert not any('sub_decoders.1' in weight.name for weight in model.graph.initializer)
     assert ([value.name for value in model.graph.input], [value.name for value in model.graph.output]) == (
-        [INPUT], [OUTPUT]
-    )  # fmt: skip
+        [INPUT],
+        [OUTPUT],
+    )
 
     assert main(['export', 'net.pth', 'net.onnx']) == 2
     assert 'exists already' in capsys.readouterr().err

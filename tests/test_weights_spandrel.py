@@ -4,10 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from aibnet_arch.toolbox.command import main, prepare
-from aibnet_arch.toolbox.other_networks import OTHER_NETWORKS
-
-from .weight_files import saved
+from aibnet_arch.commands.main import main, prepare
+from aibnet_arch.registries.other_networks import OTHER_NETWORKS
+from tests.weight_files import saved
 
 spandrel = pytest.importorskip('spandrel')
 
@@ -25,11 +24,17 @@ def loader():
 @pytest.mark.parametrize(
     'changes',
     [
-        {}, {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2)}, {'heads': (1, 2, 1, 2)}, {'num_masks': 0},
-        {'alpha_init': 0.5}, {'normalize_logits': False}, {'freeze_encoder': True},
-        {'sfem': False, 'hfs_block': False}, {'masked_logits': 'zero', 'fusion': 'sam'},
+        {},
+        {'encoder': 'ufpnet', 'encoder_blocks': (1, 1, 1, 2)},
+        {'heads': (1, 2, 1, 2)},
+        {'num_masks': 0},
+        {'alpha_init': 0.5},
+        {'normalize_logits': False},
+        {'freeze_encoder': True},
+        {'sfem': False, 'hfs_block': False},
+        {'masked_logits': 'zero', 'fusion': 'sam'},
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 def test_the_file_alone_gives_the_same_output(suffix, changes, loader, tmp_path):
     net = saved(tmp_path / 'net.pth', **changes)

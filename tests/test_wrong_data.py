@@ -7,7 +7,7 @@ import lmdb
 import numpy as np
 import pytest
 
-from .training import make_dataset, options, run
+from tests.training import make_dataset, options, run
 
 LQ, GT, VAL = 'data/train/lq.lmdb', 'data/train/gt.lmdb', 'data/val/gt.lmdb'
 
@@ -73,8 +73,12 @@ def listed(text):
 
 
 def single(opt):
-    opt['datasets']['val'] = {'name': 'single', 'type': 'SingleImageDataset', 'dataroot_lq': 'data/folders/lq',
-                              'io_backend': {'type': 'disk'}}  # fmt: skip
+    opt['datasets']['val'] = {
+        'name': 'single',
+        'type': 'SingleImageDataset',
+        'dataroot_lq': 'data/folders/lq',
+        'io_backend': {'type': 'disk'},
+    }
 
 
 WRONG = {
@@ -82,45 +86,129 @@ WRONG = {
     'no data.mdb': (lambda root, opt: (root / GT / 'data.mdb').unlink(), f'{GT} has no data.mdb'),
     'no meta_info.txt': (lambda root, opt: (root / VAL / 'meta_info.txt').unlink(), f'{VAL} has no meta_info.txt'),
     'neither': (lambda root, opt: [p.unlink() for p in (root / LQ).iterdir()], 'has no data.mdb and no meta_info.txt'),
-    'empty meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text(''), '6 keys of data/train/gt.lmdb have no partner: p0'),
-    'both empty': (lambda root, opt: [(root / p / 'meta_info.txt').write_text('') for p in (LQ, GT)], 'holds no pictures'),
-    'garbage in meta_info.txt': (lambda root, opt: (root / LQ / 'meta_info.txt').write_text('garbage'), 'meta_info.txt is damaged, or a key has a dot or is not ASCII (line 1'),
+    'empty meta_info.txt': (
+        lambda root, opt: (root / LQ / 'meta_info.txt').write_text(''),
+        '6 keys of data/train/gt.lmdb have no partner: p0',
+    ),
+    'both empty': (
+        lambda root, opt: [(root / p / 'meta_info.txt').write_text('') for p in (LQ, GT)],
+        'holds no pictures',
+    ),
+    'garbage in meta_info.txt': (
+        lambda root, opt: (root / LQ / 'meta_info.txt').write_text('garbage'),
+        'meta_info.txt is damaged, or a key has a dot or is not ASCII (line 1',
+    ),
     'a dot in a key': (lambda root, opt: edit(root, LQ, 'p3.png', 'p.3.png'), "(line 4: 'p.3.png"),
-    'another key': (lambda root, opt: edit(root, LQ, 'p3.png', 'q3.png'), '1 keys of data/train/lq.lmdb have no partner: q3'),
-    'a key too many': (lambda root, opt: edit(root, GT, 'p3.png', 'p3x.png'), '1 keys of data/train/gt.lmdb have no partner: p3x'),
-    'a damaged picture': (lambda root, opt: store(root, GT, 'p2', b'no picture'), f'in {GT} 1 pictures are damaged: p2 (does not decode)'),
+    'another key': (
+        lambda root, opt: edit(root, LQ, 'p3.png', 'q3.png'),
+        '1 keys of data/train/lq.lmdb have no partner: q3',
+    ),
+    'a key too many': (
+        lambda root, opt: edit(root, GT, 'p3.png', 'p3x.png'),
+        '1 keys of data/train/gt.lmdb have no partner: p3x',
+    ),
+    'a damaged picture': (
+        lambda root, opt: store(root, GT, 'p2', b'no picture'),
+        f'in {GT} 1 pictures are damaged: p2 (does not decode)',
+    ),
     'an empty picture': (lambda root, opt: store(root, LQ, 'p2', b''), 'p2 (does not decode)'),
     'a cut picture': (lambda root, opt: store(root, VAL, 'p1', png(40, 40)[:50]), 'p1 (does not decode)'),
-    'a picture that is not stored': (lambda root, opt: store(root, LQ, 'p4', None), 'p4 (listed in meta_info.txt, but not stored)'),
-    'a picture of another size': (lambda root, opt: store(root, GT, 'p0', png(32, 48)), 'p0 ((32, 48), but (40, 40) in meta_info.txt)'),
-    'data.mdb of something else': (lambda root, opt: (root / LQ / 'data.mdb').write_bytes(b'x' * 5000), f'in {LQ} 1 pictures are damaged: all of them'),
+    'a picture that is not stored': (
+        lambda root, opt: store(root, LQ, 'p4', None),
+        'p4 (listed in meta_info.txt, but not stored)',
+    ),
+    'a picture of another size': (
+        lambda root, opt: store(root, GT, 'p0', png(32, 48)),
+        'p0 ((32, 48), but (40, 40) in meta_info.txt)',
+    ),
+    'data.mdb of something else': (
+        lambda root, opt: (root / LQ / 'data.mdb').write_bytes(b'x' * 5000),
+        f'in {LQ} 1 pictures are damaged: all of them',
+    ),
     'data.mdb cut short': (lambda root, opt: (root / LQ / 'data.mdb').write_bytes(b''), 'are damaged'),
-    'sizes that differ': (lambda root, opt: edit(root, GT, 'p1.png (40,40,3)', 'p1.png (40,44,3)'), '1 pairs differ in size (scale 1): p1 (lq (40, 40), gt (40, 44))'),
+    'sizes that differ': (
+        lambda root, opt: edit(root, GT, 'p1.png (40,40,3)', 'p1.png (40,44,3)'),
+        '1 pairs differ in size (scale 1): p1 (lq (40, 40), gt (40, 44))',
+    ),
     'scale': (lambda root, opt: opt.update(scale=2), '6 pairs differ in size (scale 2)'),
-    'smaller than the crop': (lambda root, opt: opt['datasets']['train'].update(gt_size=64), '6 pictures are smaller: p0 (40, 40)'),
-    'fewer than a batch': (lambda root, opt: opt['datasets']['train'].update(batch_size_per_gpu=8), 'an iteration takes 8 images, but 6 pictures make less than one batch'),
+    'smaller than the crop': (
+        lambda root, opt: opt['datasets']['train'].update(gt_size=64),
+        '6 pictures are smaller: p0 (40, 40)',
+    ),
+    'fewer than a batch': (
+        lambda root, opt: opt['datasets']['train'].update(batch_size_per_gpu=8),
+        'an iteration takes 8 images, but 6 pictures make less than one batch',
+    ),
     'no LMDB': (lambda root, opt: opt['datasets']['val'].update(dataroot_gt='data/val'), 'must end in .lmdb'),
-    'no paired sets': (lambda root, opt: opt['datasets']['val'].update(dataroot_gt=GT), f'keys of {GT} have no partner'),
-    'folder: not there': (lambda root, opt: (in_folders(root, opt), shutil.rmtree(root / 'data/folders/lq')), 'there is no data/folders/lq'),
-    'folder: a file': (disk(lambda root: (shutil.rmtree(root / 'data/folders/lq'), (root / 'data/folders/lq').write_text(''))), 'data/folders/lq is no folder'),
-    'folder: empty': (disk(lambda root: [p.unlink() for p in (root / 'data/folders/gt').iterdir()]), 'data/folders/gt holds no pictures'),
-    'folder: another name': (disk(lambda root: (root / 'data/folders/lq/p1.png').rename(root / 'data/folders/lq/x.png')), '1 keys of data/folders/lq have no partner: x'),
-    'folder: damaged': (disk(lambda root: (root / 'data/folders/gt/p1.png').write_text('text')), 'p1.png (does not decode)'),
-    'folder: sizes': (disk(lambda root: (root / 'data/folders/gt/p1.png').write_bytes(png(40, 48))), '1 pairs differ in size (scale 1): p1'),
-    'a key that is not ASCII': (lambda root, opt: edit(root, LQ, 'p3.png', 'pä.png'), 'a key has a dot or is not ASCII'),
+    'no paired sets': (
+        lambda root, opt: opt['datasets']['val'].update(dataroot_gt=GT),
+        f'keys of {GT} have no partner',
+    ),
+    'folder: not there': (
+        lambda root, opt: (in_folders(root, opt), shutil.rmtree(root / 'data/folders/lq')),
+        'there is no data/folders/lq',
+    ),
+    'folder: a file': (
+        disk(lambda root: (shutil.rmtree(root / 'data/folders/lq'), (root / 'data/folders/lq').write_text(''))),
+        'data/folders/lq is no folder',
+    ),
+    'folder: empty': (
+        disk(lambda root: [p.unlink() for p in (root / 'data/folders/gt').iterdir()]),
+        'data/folders/gt holds no pictures',
+    ),
+    'folder: another name': (
+        disk(lambda root: (root / 'data/folders/lq/p1.png').rename(root / 'data/folders/lq/x.png')),
+        '1 keys of data/folders/lq have no partner: x',
+    ),
+    'folder: damaged': (
+        disk(lambda root: (root / 'data/folders/gt/p1.png').write_text('text')),
+        'p1.png (does not decode)',
+    ),
+    'folder: sizes': (
+        disk(lambda root: (root / 'data/folders/gt/p1.png').write_bytes(png(40, 48))),
+        '1 pairs differ in size (scale 1): p1',
+    ),
+    'a key that is not ASCII': (
+        lambda root, opt: edit(root, LQ, 'p3.png', 'pä.png'),
+        'a key has a dot or is not ASCII',
+    ),
     'crop and scale': (lambda root, opt: opt.update(scale=3), 'datasets.train.gt_size: 32 is no multiple of scale (3)'),
-    'fewer than a batch of a part': (lambda root, opt: opt['datasets']['train'].update(batch_size_per_gpu=7, dataset_enlarge_ratio=0.5), 'enlarged 0.5 times'),
-    'folder: another ending': (disk(lambda root: (root / 'data/folders/lq/p1.png').rename(root / 'data/folders/lq/p1.jpg')), '1 keys of data/folders/lq have no partner: p1.jpg'),
-    'folder: template': (lambda root, opt: (in_folders(root, opt), opt['datasets']['train'].update(filename_tmpl='{}x4')), '6 keys of data/folders/gt have no partner: p0.png'),
-    'folder: odd template': (lambda root, opt: (in_folders(root, opt), opt['datasets']['train'].update(filename_tmpl='{1}')), "datasets.train.filename_tmpl: '{1}'"),
+    'fewer than a batch of a part': (
+        lambda root, opt: opt['datasets']['train'].update(batch_size_per_gpu=7, dataset_enlarge_ratio=0.5),
+        'enlarged 0.5 times',
+    ),
+    'folder: another ending': (
+        disk(lambda root: (root / 'data/folders/lq/p1.png').rename(root / 'data/folders/lq/p1.jpg')),
+        '1 keys of data/folders/lq have no partner: p1.jpg',
+    ),
+    'folder: template': (
+        lambda root, opt: (in_folders(root, opt), opt['datasets']['train'].update(filename_tmpl='{}x4')),
+        '6 keys of data/folders/gt have no partner: p0.png',
+    ),
+    'folder: odd template': (
+        lambda root, opt: (in_folders(root, opt), opt['datasets']['train'].update(filename_tmpl='{1}')),
+        "datasets.train.filename_tmpl: '{1}'",
+    ),
     'folder: no list': (listed(None), 'datasets.train.meta_info_file: list.txt cannot be read'),
-    'folder: a list of what is not there': (listed('p0.png (40,40,3)\np9.png (40,40,3)\n'), 'data/folders/gt has no p9.png, which list.txt lists'),
+    'folder: a list of what is not there': (
+        listed('p0.png (40,40,3)\np9.png (40,40,3)\n'),
+        'data/folders/gt has no p9.png, which list.txt lists',
+    ),
     'folder: an empty line in the list': (listed('p0.png\n\np1.png\n'), 'line 2 of list.txt is empty'),
     'folder: an empty list': (listed(''), 'holds no pictures'),
-    'other dataset: empty': (lambda root, opt: (single(opt), [p.unlink() for p in (root / 'data/folders/lq').iterdir()]), 'datasets.val: data/folders/lq holds no pictures'),
-    'other dataset: no list': (lambda root, opt: (single(opt), opt['datasets']['val'].update(meta_info_file='list.txt')), 'datasets.val: SingleImageDataset cannot be made with these options: FileNotFoundError'),
-    'folder: a text among them': (disk(lambda root: (root / 'data/folders/gt/readme.txt').write_text('text')), 'have no partner: readme'),
-}  # fmt: skip
+    'other dataset: empty': (
+        lambda root, opt: (single(opt), [p.unlink() for p in (root / 'data/folders/lq').iterdir()]),
+        'datasets.val: data/folders/lq holds no pictures',
+    ),
+    'other dataset: no list': (
+        lambda root, opt: (single(opt), opt['datasets']['val'].update(meta_info_file='list.txt')),
+        'datasets.val: SingleImageDataset cannot be made with these options: FileNotFoundError',
+    ),
+    'folder: a text among them': (
+        disk(lambda root: (root / 'data/folders/gt/readme.txt').write_text('text')),
+        'have no partner: readme',
+    ),
+}
 
 
 @pytest.mark.parametrize('fault', WRONG)

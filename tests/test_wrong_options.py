@@ -5,10 +5,9 @@ import torch
 import yaml
 
 from aibnet_arch import AIBNet
+from aibnet_arch.commands.main import main
 from aibnet_arch.modeling.signature import KEY
-from aibnet_arch.toolbox.command import main
-
-from .training import NETWORK, make_dataset, options, reset_logger, run
+from tests.training import NETWORK, make_dataset, options, reset_logger, run
 
 
 @pytest.fixture(scope='module')
@@ -72,8 +71,16 @@ def foreign(**changes):
 
     def change(opt):
         opt['model_type'] = 'SRModel'
-        opt['network_g'] = {'type': 'ECBSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_block': 1, 'num_channel': 4,
-                            'with_idt': False, 'act_type': 'relu', 'scale': 1}  # fmt: skip
+        opt['network_g'] = {
+            'type': 'ECBSR',
+            'num_in_ch': 3,
+            'num_out_ch': 3,
+            'num_block': 1,
+            'num_channel': 4,
+            'with_idt': False,
+            'act_type': 'relu',
+            'scale': 1,
+        }
         del opt['train']['stage_iter']
         opt['train']['pixel_opt'] = {'type': 'L1Loss'}
         opt['train']['scheduler'].update(periods=[9], restart_weights=[1])
@@ -85,29 +92,68 @@ def foreign(**changes):
 
 WRONG = {
     # Keys that nothing reads
-    'a key of the top level': (rename((), 'manual_seed', 'manual_sed'), "manual_sed: nothing reads this key (did you mean 'manual_seed'?)"),
-    'a key of train': (put('train.ema_decayy', 0.9), "train.ema_decayy: nothing reads this key (did you mean 'ema_decay'?)"),
-    'warmup': (put('train.warmup_iters', 5), "train.warmup_iters: nothing reads this key (did you mean 'warmup_iter'?)"),
+    'a key of the top level': (
+        rename((), 'manual_seed', 'manual_sed'),
+        "manual_sed: nothing reads this key (did you mean 'manual_seed'?)",
+    ),
+    'a key of train': (
+        put('train.ema_decayy', 0.9),
+        "train.ema_decayy: nothing reads this key (did you mean 'ema_decay'?)",
+    ),
+    'warmup': (
+        put('train.warmup_iters', 5),
+        "train.warmup_iters: nothing reads this key (did you mean 'warmup_iter'?)",
+    ),
     'a key of val': (put('val.pbarr', True), "val.pbarr: nothing reads this key (did you mean 'pbar'?)"),
     'a key of logger': (put('logger.keep_checkpoint', 3), "did you mean 'keep_checkpoints'?"),
-    'a key of wandb': (put('logger.wandb', {'projekt': 'x'}), "logger.wandb.projekt: nothing reads this key (did you mean 'project'?)"),
-    'a key of path': (put('path.pretrained_network_g', 'x.pth'), "path.pretrained_network_g: nothing reads this key (did you mean 'pretrain_network_g'?)"),
+    'a key of wandb': (
+        put('logger.wandb', {'projekt': 'x'}),
+        "logger.wandb.projekt: nothing reads this key (did you mean 'project'?)",
+    ),
+    'a key of path': (
+        put('path.pretrained_network_g', 'x.pth'),
+        "path.pretrained_network_g: nothing reads this key (did you mean 'pretrain_network_g'?)",
+    ),
     'a path of no network': (put('path.param_key_d', 'params'), 'path.param_key_d: nothing reads this key'),
-    'a key of a dataset': (put('datasets.train.use_hflp', True), "datasets.train.use_hflp: nothing reads this key (did you mean 'use_hflip'?)"),
-    'a key of the backend': (put('datasets.val.io_backend', {'type': 'lmdb', 'readonyl': True}), "datasets.val.io_backend.readonyl: nothing reads this key (did you mean 'readonly'?)"),
+    'a key of a dataset': (
+        put('datasets.train.use_hflp', True),
+        "datasets.train.use_hflp: nothing reads this key (did you mean 'use_hflip'?)",
+    ),
+    'a key of the backend': (
+        put('datasets.val.io_backend', {'type': 'lmdb', 'readonyl': True}),
+        "datasets.val.io_backend.readonyl: nothing reads this key (did you mean 'readonly'?)",
+    ),
     'a key of another model class': (foreign(train__strategyy='direct'), 'train.strategyy: nothing reads this key'),
     'total_iters': (rename(('train',), 'total_iter', 'total_iters'), "did you mean 'total_iters'?"),
-    'a key of another section': (put('train.val_freq', 3), 'train.val_freq: nothing reads this key (it belongs below val)'),
+    'a key of another section': (
+        put('train.val_freq', 3),
+        'train.val_freq: nothing reads this key (it belongs below val)',
+    ),
     'a key one level too high': (put('train.lr', 1e-3), 'train.lr: nothing reads this key'),
-    'a key of a dataset at the top': (put('gt_size', 32), 'gt_size: nothing reads this key (it belongs below a dataset)'),
-    'a key of another dataset class': (put('datasets.train.type', 'PairedImageDataset'), "datasets.train.use_vflip: nothing reads this key"),
+    'a key of a dataset at the top': (
+        put('gt_size', 32),
+        'gt_size: nothing reads this key (it belongs below a dataset)',
+    ),
+    'a key of another dataset class': (
+        put('datasets.train.type', 'PairedImageDataset'),
+        'datasets.train.use_vflip: nothing reads this key',
+    ),
     'an option of AIBNetModel': (foreign(train__stage_iter=[9]), 'train.stage_iter: nothing reads this key'),
-    'a network that nothing trains': (put('network_d', {'type': 'VGGStyleDiscriminator', 'num_in_ch': 3, 'num_feat': 4}), 'network_d: nothing reads this key'),
-    'a key of dist_params': (put('dist_params', {'prot': 29500}), "dist_params.prot: nothing reads this key (did you mean 'port'?)"),
+    'a network that nothing trains': (
+        put('network_d', {'type': 'VGGStyleDiscriminator', 'num_in_ch': 3, 'num_feat': 4}),
+        'network_d: nothing reads this key',
+    ),
+    'a key of dist_params': (
+        put('dist_params', {'prot': 29500}),
+        "dist_params.prot: nothing reads this key (did you mean 'port'?)",
+    ),
     'a key that is a number': (lambda opt: opt['train'].update({5: 1}), 'train.5: the key 5 is no text'),
     # Names
     'model': (put('model_type', 'AIBNetModell'), "did you mean 'AIBNetModel'?"),
-    'network': (put('network_g.type', 'AIBNett'), "network_g.type: 'AIBNett' is not registered (did you mean 'AIBNet'?)"),
+    'network': (
+        put('network_g.type', 'AIBNett'),
+        "network_g.type: 'AIBNett' is not registered (did you mean 'AIBNet'?)",
+    ),
     'dataset class': (put('datasets.train.type', 'PairedFlipDatset'), "did you mean 'PairedFlipDataset'?"),
     'metric': (put('val.metrics.psnr.type', 'calculate_psnrr'), "did you mean 'calculate_psnr'?"),
     'loss': (put('train.pixel_opt.type', 'AIBLoss'), "did you mean 'AIBNetLoss'?"),
@@ -117,7 +163,10 @@ WRONG = {
     'prefetch mode': (put('datasets.train.prefetch_mode', 'gpu'), "prefetch_mode: 'gpu'"),
     'a backend': (put('datasets.train.io_backend', {'type': 'lmbd'}), 'expected {type: lmdb}'),
     # Arguments
-    'argument of the network': (rename(('network_g',), 'width', 'widht'), "network_g.widht: AIBNet has no such option (did you mean 'width'?)"),
+    'argument of the network': (
+        rename(('network_g',), 'width', 'widht'),
+        "network_g.widht: AIBNet has no such option (did you mean 'width'?)",
+    ),
     'argument of the loss': (put('train.pixel_opt.edge_wieght', 1), "did you mean 'edge_weight'?"),
     'argument of the metric': (put('val.metrics.psnr.crop_bordr', 1), "did you mean 'crop_border'?"),
     'argument of the optimizer': (put('train.optim_g.betaz', 1), "did you mean 'betas'?"),
@@ -125,8 +174,14 @@ WRONG = {
     'width': (put('network_g.width', 7), 'decoupler_groups=8 does not divide the 7'),
     'blocks': (put('network_g.encoder_blocks', [1, 1]), 'expected 4 numbers'),
     'a network that cannot be built': (foreign(network_g__act_type='softmaxx'), 'network_g: ECBSR cannot be built'),
-    'betas': (put('train.optim_g.betas', [0.9, 1.5]), 'train.optim_g.betas: [0.9, 1.5]: expected two numbers from 0 to below 1'),
-    'a loss out of range': (foreign(train__pixel_opt={'type': 'L1Loss', 'reduction': 'average'}), 'train.pixel_opt: L1Loss refuses these options'),
+    'betas': (
+        put('train.optim_g.betas', [0.9, 1.5]),
+        'train.optim_g.betas: [0.9, 1.5]: expected two numbers from 0 to below 1',
+    ),
+    'a loss out of range': (
+        foreign(train__pixel_opt={'type': 'L1Loss', 'reduction': 'average'}),
+        'train.pixel_opt: L1Loss refuses these options',
+    ),
     'metric without its argument': (drop('val.metrics.psnr.crop_border'), 'val.metrics.psnr.crop_border is missing'),
     # Types and ranges
     'text for a number': (put('train.optim_g.lr', '2e-x'), "train.optim_g.lr: '2e-x'"),
@@ -147,17 +202,26 @@ WRONG = {
     'a path that is a number': (put('path.pretrain_network_g', 5), 'path.pretrain_network_g: 5: expected a text'),
     'precision': (put('train.amp', 'half'), "train.amp: 'half': expected bf16"),
     'stop after no sub-decoder': (put('val.up_to', 3), 'val.up_to: 3: the network has sub-decoders 1 to 2'),
-    'infinitely many iterations': (put('train.total_iter', float('inf')), 'train.total_iter: inf: expected a whole number'),
+    'infinitely many iterations': (
+        put('train.total_iter', float('inf')),
+        'train.total_iter: inf: expected a whole number',
+    ),
     'a crop of 32.0': (put('datasets.train.gt_size', 32.0), 'datasets.train.gt_size: 32.0: expected a whole number'),
     'no ema': (put('train.ema_decay', None), 'train.ema_decay: None: expected a number'),
-    'no warmup': (put('train.warmup_iter', None), 'train.warmup_iter: None: expected a whole number of iterations, or -1'),
+    'no warmup': (
+        put('train.warmup_iter', None),
+        'train.warmup_iter: None: expected a whole number of iterations, or -1',
+    ),
     'strictness': (put('path.strict_load_g', None), 'path.strict_load_g: None: expected true or false'),
     'no crop_border': (put('val.metrics.psnr.crop_border', None), 'val.metrics.psnr.crop_border: None'),
     'metrics as a list': (put('val.metrics', ['psnr']), 'val.metrics: expected keys and values'),
     'wandb as a name': (put('logger.wandb', 'mine'), "logger.wandb: 'mine': expected keys and values"),
     'wandb alone': (put('logger.wandb', {'project': 'mine'}), 'logger.wandb.project needs logger.use_tb_logger: true'),
     'a scheduler as a name': (put('train.scheduler', 'CosineAnnealingRestartLR'), 'train.scheduler: '),
-    'milestones': (put('train.scheduler', {'type': 'MultiStepLR', 'milestones': 5}), 'train.scheduler.milestones: 5: expected a list'),
+    'milestones': (
+        put('train.scheduler', {'type': 'MultiStepLR', 'milestones': 5}),
+        'train.scheduler.milestones: 5: expected a list',
+    ),
     'a negative width': (put('network_g.width', -8), 'network_g: AIBNet cannot be built'),
     'datasets as a number': (put('datasets', 5), 'datasets: expected keys and values'),
     'a dataset as a path': (put('datasets.val', 'data/val'), 'datasets.val: expected keys and values'),
@@ -170,8 +234,14 @@ WRONG = {
     'a folder of nobody': (put('datasets.train.dataroot_lq', '~nobodyhere/x'), 'there is no ~nobodyhere/x'),
     'weights of nobody': (put('path.pretrain_network_g', '~nobodyhere/x'), 'there is no file ~nobodyhere/x'),
     'a path too long': (put('path.resume_state', 'y' * 5000), 'path.resume_state: there is no file yyy'),
-    'a file for a folder': (put('path.experiments_root', 'other.pth/x'), 'path.experiments_root: other.pth is in the way'),
-    'a dataset named as a path': (put('datasets.val.name', '../val'), "datasets.val.name: '../val': expected a text that can name a file"),
+    'a file for a folder': (
+        put('path.experiments_root', 'other.pth/x'),
+        'path.experiments_root: other.pth is in the way',
+    ),
+    'a dataset named as a path': (
+        put('datasets.val.name', '../val'),
+        "datasets.val.name: '../val': expected a text that can name a file",
+    ),
     'a suffix that is a path': (put('val.suffix', '../x'), "val.suffix: '../x': expected a text that can name a file"),
     # What only a try shows
     'a seed beyond numpy': (put('manual_seed', 2**40), 'expected a whole number from 0 to 2147483647'),
@@ -179,43 +249,97 @@ WRONG = {
     'an epoch beyond the memory': (put('datasets.train.dataset_enlarge_ratio', 1e12), 'more than 1e+08'),
     'an infinite epoch': (put('datasets.train.dataset_enlarge_ratio', 1e308), 'an epoch of inf samples'),
     'keeping 5.0': (put('logger.keep_checkpoints', 5.0), 'logger.keep_checkpoints: 5.0: expected a whole number'),
-    'an order of axes': (put('val.metrics.psnr.input_order', 'XYZ'), 'val.metrics.psnr: calculate_psnr fails with these options'),
-    'a metric of tensors': (put('val.metrics.psnr.type', 'calculate_psnr_pt'), 'val.metrics.psnr: calculate_psnr_pt fails'),
-    'a border that leaves nothing': (put('val.metrics.psnr.crop_border', 20), 'crop_border of val.metrics, 20, leaves nothing of p0 (40, 40)'),
-    'a weight that is a list': (foreign(train__pixel_opt={'type': 'L1Loss', 'loss_weight': [1, 2]}), 'train.pixel_opt: L1Loss refuses'),
-    'a weight that is not finite': (foreign(train__pixel_opt={'type': 'L1Loss', 'loss_weight': float('nan')}), 'L1Loss is nan for two fine pictures'),
-    'a weight of the loss': (put('train.pixel_opt.edge_weight', 'a'), "train.pixel_opt: AIBNetLoss refuses these options: edge_weight='a'"),
-    'a negative weight of the loss': (put('train.pixel_opt.frequency_weight', -0.1), 'frequency_weight=-0.1: expected a number from 0 up'),
+    'an order of axes': (
+        put('val.metrics.psnr.input_order', 'XYZ'),
+        'val.metrics.psnr: calculate_psnr fails with these options',
+    ),
+    'a metric of tensors': (
+        put('val.metrics.psnr.type', 'calculate_psnr_pt'),
+        'val.metrics.psnr: calculate_psnr_pt fails',
+    ),
+    'a border that leaves nothing': (
+        put('val.metrics.psnr.crop_border', 20),
+        'crop_border of val.metrics, 20, leaves nothing of p0 (40, 40)',
+    ),
+    'a weight that is a list': (
+        foreign(train__pixel_opt={'type': 'L1Loss', 'loss_weight': [1, 2]}),
+        'train.pixel_opt: L1Loss refuses',
+    ),
+    'a weight that is not finite': (
+        foreign(train__pixel_opt={'type': 'L1Loss', 'loss_weight': float('nan')}),
+        'L1Loss is nan for two fine pictures',
+    ),
+    'a weight of the loss': (
+        put('train.pixel_opt.edge_weight', 'a'),
+        "train.pixel_opt: AIBNetLoss refuses these options: edge_weight='a'",
+    ),
+    'a negative weight of the loss': (
+        put('train.pixel_opt.frequency_weight', -0.1),
+        'frequency_weight=-0.1: expected a number from 0 up',
+    ),
     'no epsilon': (put('train.pixel_opt.eps', 0), 'eps=0: expected a number above 0'),
-    'a text for the optimizer': (put('train.optim_g.amsgrad', 'nope'), "train.optim_g.amsgrad: 'nope': expected a number, or true or false"),
+    'a text for the optimizer': (
+        put('train.optim_g.amsgrad', 'nope'),
+        "train.optim_g.amsgrad: 'nope': expected a number, or true or false",
+    ),
     'an optimizer of GPUs': (put('train.optim_g.capturable', True), 'train.optim_g: Adam refuses these options'),
     'workers that stay': (put('datasets.train.persistent_workers', True), 'needs num_worker_per_gpu: 1 or more'),
-    'a mean alone': (put('datasets.train.mean', [0.5, 0.5, 0.5]), 'PairedFlipDataset cannot load its first sample with these options'),
-    'an option of LMDB': (put('datasets.train.io_backend', {'type': 'lmdb', 'map_size': 'x'}), 'cannot load its first sample'),
+    'a mean alone': (
+        put('datasets.train.mean', [0.5, 0.5, 0.5]),
+        'PairedFlipDataset cannot load its first sample with these options',
+    ),
+    'an option of LMDB': (
+        put('datasets.train.io_backend', {'type': 'lmdb', 'map_size': 'x'}),
+        'cannot load its first sample',
+    ),
     # Networks
-    'a switch as a text': (put('network_g.normalize_logits', 'false'), "normalize_logits='false': expected true or false"),
+    'a switch as a text': (
+        put('network_g.normalize_logits', 'false'),
+        "normalize_logits='false': expected true or false",
+    ),
     'a number as a text': (put('network_g.alpha_init', '0.8x'), "alpha_init='0.8x': expected a number"),
     'a number that is none': (put('network_g.alpha_init', float('nan')), 'alpha_init=nan: expected a number'),
-    'fewer than no blocks': (put('network_g.blocks_per_level', -1), 'blocks_per_level=-1: expected a whole number, 0 or more'),
+    'fewer than no blocks': (
+        put('network_g.blocks_per_level', -1),
+        'blocks_per_level=-1: expected a whole number, 0 or more',
+    ),
     'a billion blocks': (put('network_g.blocks_per_level', 10**9), 'make more than 4000 blocks and masks'),
     'a billion masks': (put('network_g.num_masks', 10**9), 'make more than 4000 blocks and masks'),
     'a width beyond the memory': (put('network_g.width', 10**6), 'its weights alone need'),
     'true sub-decoders': (put('network_g.num_sub_decoders', True), 'num_sub_decoders=True: expected a whole number'),
     # What the command sets
-    'a flag as an option': (put('auto_resume', True), 'auto_resume: the command sets it itself; leave it out (--auto_resume is a flag'),
+    'a flag as an option': (
+        put('auto_resume', True),
+        'auto_resume: the command sets it itself; leave it out (--auto_resume is a flag',
+    ),
     'a folder of the run': (put('path.models', 'mine'), 'path.models: the command sets it itself'),
     'the phase of a dataset': (put('datasets.train.phase', 'val'), 'the phase of a dataset is its key'),
     'the scale of a dataset': (put('datasets.train.scale', 4), 'datasets.train.scale: 4, but scale is 1'),
-    'a dataset to test on': (lambda opt: opt['datasets'].update(test=dict(opt['datasets']['val'])), 'datasets.test: training reads train, val'),
-    'two datasets to train on': (lambda opt: opt['datasets'].update(train_1=dict(opt['datasets']['train'])), 'datasets.train_1: training reads train, val'),
-    'two datasets of one name': (lambda opt: opt['datasets'].update(val_2=dict(opt['datasets']['val'])), "datasets.val_2.name: 'val' is that of datasets.val, too"),
-    'two datasets of one LMDB': (lambda opt: opt['datasets'].update(val_2={**opt['datasets']['val'], 'name': 'other'}), 'is read by datasets.val.dataroot_lq, too'),
+    'a dataset to test on': (
+        lambda opt: opt['datasets'].update(test=dict(opt['datasets']['val'])),
+        'datasets.test: training reads train, val',
+    ),
+    'two datasets to train on': (
+        lambda opt: opt['datasets'].update(train_1=dict(opt['datasets']['train'])),
+        'datasets.train_1: training reads train, val',
+    ),
+    'two datasets of one name': (
+        lambda opt: opt['datasets'].update(val_2=dict(opt['datasets']['val'])),
+        "datasets.val_2.name: 'val' is that of datasets.val, too",
+    ),
+    'two datasets of one LMDB': (
+        lambda opt: opt['datasets'].update(val_2={**opt['datasets']['val'], 'name': 'other'}),
+        'is read by datasets.val.dataroot_lq, too',
+    ),
     # Missing
     'a section': (put('train', None), 'train is missing'),
     'all of val': (put('val', {}), 'val.save_img is missing'),
     'all of network_g': (put('network_g', {}), 'network_g: there is nothing in it'),
     'no learning rate': (drop('train.optim_g.lr'), 'train.optim_g.lr is missing'),
-    'no milestones': (put('train.scheduler', {'type': 'MultiStepLR'}), 'train.scheduler: MultiStepLR refuses these options'),
+    'no milestones': (
+        put('train.scheduler', {'type': 'MultiStepLR'}),
+        'train.scheduler: MultiStepLR refuses these options',
+    ),
     'no loss of another model class': (foreign(train__pixel_opt=None), 'train.pixel_opt is missing'),
     'a dataset without its folder': (put('datasets.train.dataroot_lq', ''), "datasets.train.dataroot_lq: ''"),
     'no loss': (drop('train.pixel_opt'), 'train.pixel_opt is missing'),
@@ -230,8 +354,14 @@ WRONG = {
     'no periods': (lambda opt: (foreign()(opt), drop('train.scheduler.periods')(opt)), 'train.scheduler'),
     # Schedule and stages
     'a schedule shorter than a stage': (put('train.scheduler.periods', [4]), 'end before the longest stage'),
-    'a schedule shorter than the run': (foreign(train__scheduler__periods=[5]), 'train.scheduler.periods: [5] end after 5 iterations'),
-    'weights of restarts': (foreign(train__scheduler__restart_weights=[1, 2]), 'train.scheduler: CosineAnnealingRestartLR refuses'),
+    'a schedule shorter than the run': (
+        foreign(train__scheduler__periods=[5]),
+        'train.scheduler.periods: [5] end after 5 iterations',
+    ),
+    'weights of restarts': (
+        foreign(train__scheduler__restart_weights=[1, 2]),
+        'train.scheduler: CosineAnnealingRestartLR refuses',
+    ),
     'stages that do not add up': (put('train.total_iter', 10), 'adds up to 9, total_iter is 10'),
     'a stage without weights': (put('train.stage_iter', [0, 9]), 'path.pretrain_network_stages must name'),
     'a frozen random encoder': (put('network_g.freeze_encoder', True), 'the encoder would stay random'),
@@ -239,17 +369,41 @@ WRONG = {
     # Weights
     'no state': (put('path.resume_state', 'nowhere.state'), 'path.resume_state: there is no file'),
     'weights of another network': (put('path.pretrain_network_g', 'other.pth'), 'other.pth does not fit AIBNet'),
-    'weights without the entry': (put('path.pretrain_network_g', 'keyless.pth'), "keyless.pth has no entry 'params'; it has: something, else"),
+    'weights without the entry': (
+        put('path.pretrain_network_g', 'keyless.pth'),
+        "keyless.pth has no entry 'params'; it has: something, else",
+    ),
     'weights cut short': (put('path.pretrain_network_g', 'cut.pth'), 'cut.pth'),
-    'weights of another network, other class': (foreign(path__pretrain_network_g='other.pth'), 'other.pth does not fit ECBSR'),
+    'weights of another network, other class': (
+        foreign(path__pretrain_network_g='other.pth'),
+        'other.pth does not fit ECBSR',
+    ),
     'weights without an entry at all': (put('path.pretrain_network_g', 'bare.pth'), 'set path.param_key_*: ~'),
-    'weights of which nothing fits': (foreign(path__pretrain_network_g='other.pth', path__strict_load_g=False), 'other.pth does not fit ECBSR'),
-    'weights that do not say of which network': (put('path.pretrain_network_g', 'unsigned.pth'), '1 missing: _extra_state'),
-    'weights that are not finite': (put('path.pretrain_network_g', 'lost.pth'), 'lost.pth: 1 entries hold numbers that are not finite: encoder.intro.bias'),
-    'weights without numbers': (put('path.pretrain_network_g', 'shapes.pth'), "shapes.pth holds no state dict as 'params'"),
-    'encoder of another network': (put('path.pretrain_network_encoder', 'other.pth'), 'other.pth does not fit the nafnet encoder'),
-    'encoder that is not there': (put('path.pretrain_network_encoder', 'nowhere.pth'), 'path.pretrain_network_encoder: the weights of the nafnet encoder are not at nowhere.pth'),
-}  # fmt: skip
+    'weights of which nothing fits': (
+        foreign(path__pretrain_network_g='other.pth', path__strict_load_g=False),
+        'other.pth does not fit ECBSR',
+    ),
+    'weights that do not say of which network': (
+        put('path.pretrain_network_g', 'unsigned.pth'),
+        '1 missing: _extra_state',
+    ),
+    'weights that are not finite': (
+        put('path.pretrain_network_g', 'lost.pth'),
+        'lost.pth: 1 entries hold numbers that are not finite: encoder.intro.bias',
+    ),
+    'weights without numbers': (
+        put('path.pretrain_network_g', 'shapes.pth'),
+        "shapes.pth holds no state dict as 'params'",
+    ),
+    'encoder of another network': (
+        put('path.pretrain_network_encoder', 'other.pth'),
+        'other.pth does not fit the nafnet encoder',
+    ),
+    'encoder that is not there': (
+        put('path.pretrain_network_encoder', 'nowhere.pth'),
+        'path.pretrain_network_encoder: the weights of the nafnet encoder are not at nowhere.pth',
+    ),
+}
 
 
 def has_training_data(opt):
@@ -353,7 +507,16 @@ def test_all_problems_are_told_at_once(root, monkeypatch, capsys):
     opt['logger'] = 7
     assert run(opt, root=root, monkeypatch=monkeypatch) == 2
     told = capsys.readouterr().err
-    for place in ('1. ', '6. ', 'ema_decayy', 'optim_g.lr', 'logger', 'network_g.widht', 'nowhere.lmdb', 'nowhere.state'):
+    for place in (
+        '1. ',
+        '6. ',
+        'ema_decayy',
+        'optim_g.lr',
+        'logger',
+        'network_g.widht',
+        'nowhere.lmdb',
+        'nowhere.state',
+    ):
         assert place in told
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import yaml
 
-from aibnet_arch.toolbox.command import main, prepare
+from aibnet_arch.commands.main import main, prepare
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.pairs import Pair
 
@@ -32,8 +32,11 @@ def make_dataset(root: Path, *, train: int = 10, val: int = 2, size: int = 40) -
         rows, columns = np.mgrid[:size, :size] / size
         waves = [np.sin(rng.uniform(2, 9) * rows + rng.uniform(2, 9) * columns) for _ in range(3)]
         sharp = np.clip(127 + 90 * np.stack(waves, axis=-1), 0, 255)
-        return Pair(f'p{number}', np.clip(sharp + rng.normal(0, 12, sharp.shape), 0, 255).astype(np.uint8),
-                    sharp.astype(np.uint8))  # fmt: skip
+        return Pair(
+            f'p{number}',
+            np.clip(sharp + rng.normal(0, 12, sharp.shape), 0, 255).astype(np.uint8),
+            sharp.astype(np.uint8),
+        )
 
     for name, count in (('train', train), ('val', val)):
         folder = root / 'data' / name
@@ -96,14 +99,14 @@ def run(opt: dict, *, root: Path, monkeypatch, command: str = 'train', flags: tu
 def model_class() -> type:
     """AIBNetModel, which can be imported only after BasicSR's mend."""
     prepare()
-    from aibnet_arch.toolbox.aibnet_model import AIBNetModel
+    from aibnet_arch.training.aibnet_model import AIBNetModel
 
     return AIBNetModel
 
 
 def reset_logger() -> None:
     """BasicSR opens its log file once in a process; a second run needs a second one."""
-    from aibnet_arch.toolbox.mends import mend_functional_tensor
+    from aibnet_arch.basicsr_patches.mends import mend_functional_tensor
 
     mend_functional_tensor()
     from basicsr.utils.logger import initialized_logger

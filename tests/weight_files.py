@@ -7,9 +7,8 @@ import torch
 import yaml
 
 from aibnet_arch import AIBNet
-
-from .test_signature import noisy
-from .training import options
+from tests.test_signature import noisy
+from tests.training import options
 
 
 class Bomb:

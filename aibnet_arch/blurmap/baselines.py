@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..modeling.encoders import read_state_dict
-from ..toolbox.errors import UserError
+from ..errors import UserError
+from ..weights.state_dicts import read_state_dict
 
 WINDOW = 9  # pixels
 

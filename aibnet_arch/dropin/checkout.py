@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..toolbox.errors import UserError
+from ..errors import UserError
 from . import contents
 
 

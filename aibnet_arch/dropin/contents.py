@@ -7,26 +7,26 @@ from typing import Optional
 
 SUB_DECODERS = {'S': 1, 'B': 2, 'L': 4}
 
-MODERN_CODE = '''\
+MODERN_CODE = """\
 # Written by `basicsr dropin`; `basicsr dropin CHECKOUT --undo` removes it. Needs the package aibnet-basicsr.
 # BasicSR imports each file *_model.py of this folder: this one registers AIBNet, its loss, data set and model class.
-from aibnet_arch.toolbox.registration import register
+from aibnet_arch.register import register
 
 register()
-'''
-OLDER_CODE = '''\
+"""
+OLDER_CODE = """\
 # Written by `basicsr dropin`; `basicsr dropin CHECKOUT --undo` removes it. Needs the package aibnet-basicsr.
 # BasicSR looks for networks in each file *_arch.py of this folder, and for losses in basicsr.models.losses.
 from basicsr.models import losses
 
 from aibnet_arch.dropin import StagedAIBNet as AIBNet  # noqa: F401
-from aibnet_arch.loss import AIBNetLoss
+from aibnet_arch.losses.aibnet_loss import AIBNetLoss
 
 losses.AIBNetLoss = AIBNetLoss
-'''
+"""
 
 
-_OPTIONS = Template('''\
+_OPTIONS = Template("""\
 # AIBNet-$variant on GoPro with the settings of its paper. Written by `basicsr dropin`; --undo removes it.
 #   PYTHONPATH=. python basicsr/train.py -opt $path
 # Copy this file before you change it: --undo removes only files that are as they were written.
@@ -115,7 +115,7 @@ logger:
 dist_params:
   backend: nccl
   port: 29500
-''')
+""")
 _ITERATIONS = 400_000
 _ENCODER = 'weights/UFPNet-GoPro.pth   # train_on_GoPro of https://github.com/Fangzhenxuan/UFPDeblur'
 
@@ -124,38 +124,38 @@ MODERN = {
     'model': 'AIBNetModel',
     'training_pairs': 'PairedFlipDataset',
     'pairs': 'PairedImageDataset',
-    'loading': '''\
+    'loading': """\
     use_hflip: true
     use_vflip: true
     use_rot: false                # would also transpose
-''',
+""",
     'training': '  strategy: progressive\n',
 }
 NAFNET = {
     'model': 'ImageRestorationModel',
     'training_pairs': 'PairedImageDataset',
     'pairs': 'PairedImageDataset',
-    'loading': '''\
+    'loading': """\
     use_flip: true
     use_rot: true                 # vertical flips; and transposing, which the paper does not
-''',
+""",
     'training': '  use_grad_clip: false            # otherwise their code clips the gradients to 0.01\n',
 }
 RESTORMER = {
     'model': 'ImageCleanModel',
     'training_pairs': 'Dataset_PairedImage',
     'pairs': 'Dataset_PairedImage',
-    'loading': f'''\
+    'loading': f"""\
     geometric_augs: true          # flips; and transposing, which the paper does not
     mini_batch_sizes: [32]        # one phase of one patch size; the number as in batch_size_per_gpu
     iters: [{_ITERATIONS}]
     gt_sizes: [256]
-''',
-    'training': '''\
+""",
+    'training': """\
   use_grad_clip: false            # otherwise their code clips the gradients to 0.01
   mixing_augs:
     mixup: false
-''',
+""",
 }
 
 
@@ -173,9 +173,11 @@ def option_text(
         data: folder of the data set, as seen from the checkout.
     """
     roots = {
-        'blurred': 'train/blur_crops', 'sharp': 'train/sharp_crops', 'val_blurred': 'val/input',
+        'blurred': 'train/blur_crops',
+        'sharp': 'train/sharp_crops',
+        'val_blurred': 'val/input',
         'val_sharp': 'val/target',
-    }  # fmt: skip
+    }
     fields = {key: json.dumps(f'{data}/{root}.lmdb', ensure_ascii=False) for key, root in roots.items()}
     fields.update(blocks, name=name, path=path, variant=variant, count=SUB_DECODERS[variant])
     fields.update(weights='', stage='', periods='', total=_ITERATIONS)

@@ -6,6 +6,7 @@ from typing import Any, Optional, Union
 from torch import Tensor
 
 from ..modeling import AIBNet
+from ..weights.pretrained import load_encoder, load_stages
 
 PathLike = Union[str, Path]
 
@@ -43,7 +44,7 @@ class StagedAIBNet(AIBNet):
             if earlier_stages:
                 raise ValueError('stage 1 has no earlier_stages')
             if encoder_weights:
-                self.load_encoder(encoder_weights)
+                load_encoder(self, encoder_weights)
             elif self.freeze_encoder:
                 raise ValueError(
                     'stage 1 would train on a random frozen encoder: give encoder_weights, or freeze_encoder: false'
@@ -54,7 +55,7 @@ class StagedAIBNet(AIBNet):
                     f'stage {stage} starts from the weights of stage {stage - 1}, which hold the encoder: give them as '
                     'earlier_stages, and no encoder_weights'
                 )
-            trained = self.load_stages(earlier_stages)
+            trained = load_stages(self, earlier_stages)
             if trained != stage - 1:
                 found = f'{earlier_stages} has {trained} trained sub-decoders'
                 raise ValueError(f'{found}, stage {stage} needs {stage - 1}')

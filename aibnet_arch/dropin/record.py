@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..toolbox.errors import UserError
+from ..errors import UserError
 
 RECORD = '.aibnet-dropin.json'
 

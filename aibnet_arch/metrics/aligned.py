@@ -13,7 +13,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from .pictures import check_pair
+from .checked import check_pair
 
 ALIGNED = 'aligned'
 ECC_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 0)

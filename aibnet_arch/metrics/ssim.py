@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from .pictures import check_pair, cropped
+from .checked import check_pair, cropped
 
 TAPS, SIGMA, RANGE = 11, 1.5, 255
 C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
@@ -13,9 +13,7 @@ BORDER = TAPS // 2
 STRIP = 48  # rows at a time: their float64 intermediates stay in the processor's cache
 
 
-def calculate_ssim_2d(
-    img: np.ndarray, img2: np.ndarray, crop_border: int = 0, test_y_channel: bool = False
-) -> float:
+def calculate_ssim_2d(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, test_y_channel: bool = False) -> float:
     """SSIM of each channel, averaged: the value of BasicSR's ``calculate_ssim``, in less time.
 
     Not comparable with published deblurring tables, see :func:`calculate_ssim_3d`.

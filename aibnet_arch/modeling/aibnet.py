@@ -1,21 +1,14 @@
 """AIBNet: an encoder and a chain of sub-decoders, Figure 2 (a)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Optional, Union
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import CheckpointError
 from .arguments import check_arguments
-from .encoders import (
-    ENCODERS,
-    CheckpointError,
-    compare_keys,
-    load_published,
-    read_state_dict,
-    refuse_lost_weights,
-)
+from .encoders import ENCODERS
 from .fusion import FUSIONS
 from .padding import pad_to_multiple
 from .signature import KEY, Signature
@@ -230,49 +223,6 @@ class AIBNet(nn.Module):
                     module.window = None if window is None else window >> level
 
     # Weights
-
-    def load_encoder(self, path: Union[str, Path], *, param_key: str = 'params') -> list[str]:
-        """Load a published UFPNet or NAFNet checkpoint into the encoder.
-
-        See :func:`aibnet_arch.modeling.encoders.load_published` for what is accepted and raised.
-        """
-        return load_published(self.encoder, path, kind=self.encoder_kind, param_key=param_key)
-
-    def load_stages(self, path: Union[str, Path], *, param_key: str = 'params') -> int:
-        """Load the encoder and the trained sub-decoders of an AIBNet that has fewer of them.
-
-        Args:
-            path: a checkpoint of an AIBNet, e.g. S for a network B.
-            param_key: which entry of the file to take.
-
-        Returns:
-            How many sub-decoders were loaded. The others keep their weights.
-
-        Raises:
-            CheckpointError: the file is none of such a network; nothing has been loaded then.
-        """
-        state = read_state_dict(path, param_key=param_key)
-        signature = Signature.of(state, where=path)
-        signature.check_arguments(self.arguments)
-        trained = signature.trained
-        if trained >= len(self.sub_decoders):
-            raise CheckpointError(
-                f'{path} has {trained} trained sub-decoders: none of the {len(self.sub_decoders)} of this network is '
-                'left to train. To go on with all of its weights, set path.pretrain_network_g.'
-            )
-        parts = (
-            'encoder.',
-            *(f'sub_decoders.{index}.' for index in range(trained)),
-            *(f'fusions.{index}.' for index in range(trained - 1)),
-        )
-        state = {key: value for key, value in state.items() if key.startswith(parts)}
-        own = self.state_dict()
-        problems = compare_keys({key: value for key, value in own.items() if key.startswith(parts)}, state)
-        if problems:
-            raise CheckpointError(f'{path} does not fit network_g:\n' + '\n'.join(problems))
-        refuse_lost_weights(state, where=path)
-        self.load_state_dict({**own, **state})
-        return trained
 
     def get_extra_state(self) -> Tensor:
         """The network's signature, which is saved with its weights."""

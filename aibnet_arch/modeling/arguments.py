@@ -11,8 +11,13 @@ SWITCHES = ('normalize_logits', 'sfem', 'hfs_block', 'freeze_encoder', 'code_noi
 # Those that came later, with what weights from before stand for.
 LATER = {'sfem': True, 'hfs_block': True, 'masked_logits': 'dropped', 'fusion': 'none'}
 AT_LEAST = {
-    'width': 1, 'middle_blocks': 0, 'num_sub_decoders': 1, 'blocks_per_level': 0, 'num_masks': 0, 'decoupler_groups': 1
-}  # fmt: skip
+    'width': 1,
+    'middle_blocks': 0,
+    'num_sub_decoders': 1,
+    'blocks_per_level': 0,
+    'num_masks': 0,
+    'decoupler_groups': 1,
+}
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:

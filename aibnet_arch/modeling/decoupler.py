@@ -84,7 +84,7 @@ class Decoupler(nn.Module):
         """
         if self.training and x.shape[0] == 1:
             raise ValueError(
-                'training with a batch of one is refused: the batch norm of HFSBlock\'s Decoupler would see one value '
+                "training with a batch of one is refused: the batch norm of HFSBlock's Decoupler would see one value "
                 'per channel. Use two or more images per process (batch_size_per_gpu: 2).'
             )
         taps = self.norm(self.predict(self.pool(x)))

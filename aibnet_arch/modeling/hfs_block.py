@@ -129,9 +129,7 @@ class HFSBlock(nn.Module):
         self.expand = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.depthwise = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
         self.logits = ChannelLogits(heads=heads, head_channels=length, normalize=normalize_logits)
-        self.attention = MaskedAttention(
-            head_channels=length, num_masks=num_masks, masked_logits=masked_logits
-        )
+        self.attention = MaskedAttention(head_channels=length, num_masks=num_masks, masked_logits=masked_logits)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.selected(x)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import CheckpointError
 from .arguments import LATER
-from .encoders import CheckpointError, is_dense
 
 KEY = '_extra_state'  # torch's name for what `get_extra_state` returns
 MOST_BYTES = 1 << 16  # a few hundred are usual
@@ -75,3 +75,17 @@ class Signature:
         ]
         if differing:
             raise CheckpointError(f'the weights are of another network: {"; ".join(differing)}')
+
+
+def is_dense(value: object) -> bool:
+    """Whether it is a tensor with a number for each entry.
+
+    A file may also hold sparse ones, shapes alone, and tensors of any shape that repeat the few numbers which are
+    there; to use one of those would fill the memory.
+    """
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_meta or value.is_quantized)
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )

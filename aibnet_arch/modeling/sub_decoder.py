@@ -41,9 +41,7 @@ class DecoderLevel(nn.Module):
         self.up = nn.Sequential(nn.Conv2d(2 * channels, 4 * channels, 1, bias=False), nn.PixelShuffle(2))
         self.sfdh_blocks = nn.Sequential(
             *(
-                SFDHBlock(
-                    channels, heads=heads, alpha_init=alpha_init, normalize_logits=normalize_logits, sfem=sfem
-                )
+                SFDHBlock(channels, heads=heads, alpha_init=alpha_init, normalize_logits=normalize_logits, sfem=sfem)
                 for _ in range(blocks)
             )
         )

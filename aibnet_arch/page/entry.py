@@ -9,7 +9,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from ..toolbox.errors import RunError
+from ..errors import RunError
 
 PICTURES = 'pictures'  # the folder of the files, beside index.html
 KINDS = ('before', 'after', 'truth')

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Optional, Union
 
-from ..toolbox.errors import RunError
+from ..errors import RunError
 from .entry import KINDS, PICTURES, Entry, write_entry
 from .figures import BETTER, columns, json_number
 from .room import INDEX, MARK, PARTIAL, make_room

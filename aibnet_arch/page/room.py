@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Optional
 
-from ..toolbox.errors import UserError
+from ..errors import UserError
 from .entry import FILE_NAME, PICTURES
 
 INDEX = 'index.html'

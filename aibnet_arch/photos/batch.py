@@ -14,7 +14,7 @@ from tqdm import tqdm
 from .errors import PictureError, ResultExistsError
 from .files import shown, whole_file
 from .inputs import Job
-from .pictures import Shape, read_picture, read_shape, write_picture
+from .picture_file import Shape, read_picture, read_shape, write_picture
 from .restoring import Deblurrer
 from .video import VideoShape, read_video_shape, restore_video
 
@@ -58,9 +58,12 @@ class Batch:
         shapes = [(job, self._shape(job)) for job in jobs]
         sizes = {job: _megapixels(shape) for job, shape in shapes if shape is not None}
         self._bar = tqdm(
-            total=sum(sizes.values()), unit='MP', disable=None, dynamic_ncols=True,
+            total=sum(sizes.values()),
+            unit='MP',
+            disable=None,
+            dynamic_ncols=True,
             bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} megapixels [{elapsed}<{remaining}]',
-        )  # fmt: skip
+        )
         with self._bar:
             for job, shape in shapes:
                 if shape is None:

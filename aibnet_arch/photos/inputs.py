@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from ..toolbox.errors import UserError
+from ..errors import UserError
 from .files import shown
-from .pictures import FORMATS
+from .picture_file import FORMATS
 from .video import CODECS
 
 MOST_NAMED = 3
@@ -138,9 +138,8 @@ def _walk(folder: Path, output: Path, plan: Plan, picture_suffix: Optional[str])
     for place, folders, names in os.walk(folder, onerror=note):
         below = Path(place)
         folders[:] = sorted(
-            name for name in folders
-            if not name.startswith('.') and os.path.realpath(below / name) != results
-        )  # fmt: skip
+            name for name in folders if not name.startswith('.') and os.path.realpath(below / name) != results
+        )
         for name in sorted(names):
             path = below / name
             if name.startswith('.') or path.suffix.lower() not in {**FORMATS, **CODECS}:

@@ -14,8 +14,22 @@ import torch
 
 from .errors import PictureError
 
-UNITS = {'': None, 'B': 1, 'K': 1e3, 'KB': 1e3, 'KIB': 2**10, 'M': 1e6, 'MB': 1e6, 'MIB': 2**20,
-         'G': 1e9, 'GB': 1e9, 'GIB': 2**30, 'T': 1e12, 'TB': 1e12, 'TIB': 2**40}  # fmt: skip
+UNITS = {
+    '': None,
+    'B': 1,
+    'K': 1e3,
+    'KB': 1e3,
+    'KIB': 2**10,
+    'M': 1e6,
+    'MB': 1e6,
+    'MIB': 2**20,
+    'G': 1e9,
+    'GB': 1e9,
+    'GIB': 2**30,
+    'T': 1e12,
+    'TB': 1e12,
+    'TIB': 2**40,
+}
 MULTIPLE = 16  # of pixels: sides of tiles
 MARGIN = 1.1  # on what the network takes: where freed memory lies about in pieces, it varies
 BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended

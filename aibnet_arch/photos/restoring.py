@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..inference import InferenceSettings, Restorer
+from ..inference.restorer import InferenceSettings, Restorer
+from ..inference.tiles import restored_bands, tile_count
 from ..modeling import AIBNet
 from ..modeling.aibnet import SCALE
-from ..modeling.tiles import restored_bands, tile_count
 from ..weights import read_network
 from ..weights.param_key import default_param_key
 from .errors import PictureError
@@ -142,9 +142,7 @@ class Deblurrer:
         count = tile_count(height, width, size=size, overlap=self._overlap)
         return f'{count} tiles of {size}, overlapping by {self._overlap} or more'
 
-    def __call__(
-        self, pixels: np.ndarray, *, progress: Optional[Callable[[float], None]] = None
-    ) -> np.ndarray:
+    def __call__(self, pixels: np.ndarray, *, progress: Optional[Callable[[float], None]] = None) -> np.ndarray:
         """Restore a picture.
 
         Args:

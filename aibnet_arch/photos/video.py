@@ -62,9 +62,7 @@ def restore_video(path: Path, output: Path, shape: VideoShape, restore: Callable
         PictureError: it ends early, or the result is not what was written.
     """
     if shape.height % 2 or shape.width % 2:
-        raise PictureError(
-            f'{shape.width}x{shape.height}: the video codecs want even sides; crop it by a pixel first'
-        )
+        raise PictureError(f'{shape.width}x{shape.height}: the video codecs want even sides; crop it by a pixel first')
     written = 0
     codec = cv2.VideoWriter_fourcc(*CODECS[output.suffix.lower()])
     writer = cv2.VideoWriter(str(output), cv2.CAP_FFMPEG, codec, shape.fps, (shape.width, shape.height))

@@ -14,8 +14,8 @@ import threading
 import time
 from pathlib import Path
 
-from ..toolbox.errors import RunError
-from ..toolbox.history import History
+from ..errors import RunError
+from ..training.history import History
 from .locks import locked
 from .results import Result
 
@@ -25,7 +25,7 @@ WATCH_SECONDS = 0.5
 
 def main(folder: Path, *, parent: int) -> int:
     """Train to the end, going on from the newest checkpoint, and write the result; the exit code of training."""
-    from ..toolbox.command import main as basicsr
+    from ..commands.main import main as basicsr
 
     with locked(folder / LOCK):
         threading.Thread(target=_stop_without, args=(parent,), daemon=True).start()

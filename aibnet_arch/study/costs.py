@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from ..modeling import AIBNet
-from ..toolbox.measuring import count_macs
-from ..toolbox.stage_plan import StagePlan
+from ..profiling.measuring import count_macs
+from ..training.stage_plan import StagePlan
 
 SIZE = 256
 

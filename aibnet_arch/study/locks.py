@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..toolbox.errors import UserError
+from ..errors import UserError
 
 
 @contextmanager

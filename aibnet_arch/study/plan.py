@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from ..toolbox.errors import OptionError, UserError
-from ..toolbox.option_file import did_you_mean, load_option_file
+from ..config.option_file import load_option_file
+from ..errors import OptionError, UserError
+from ..messages import did_you_mean
 from .scaling import scale_iterations
 
 PLAN_KEYS = ('base', 'seeds', 'runs')
@@ -168,8 +169,11 @@ def _entry(item: Any, seeds: tuple[int, ...], number: int) -> Entry:
     _refuse_unknown(item, ENTRY_KEYS, place)
     file = item['option_file']
     options = load_option_file(file)
-    missing = [key for key in ('name', 'datasets', 'network_g', 'path', 'train', 'logger') if not options.get(key)
-               and not (key == 'path' and key in options)]  # fmt: skip
+    missing = [
+        key
+        for key in ('name', 'datasets', 'network_g', 'path', 'train', 'logger')
+        if not options.get(key) and not (key == 'path' and key in options)
+    ]
     if missing:
         raise OptionError([f'{file} holds no options of training: {", ".join(missing)} missing'])
     sections = ('datasets', 'path', 'train', 'logger', 'val')
@@ -200,9 +204,10 @@ def _entry(item: Any, seeds: tuple[int, ...], number: int) -> Entry:
 def _problems(entries: Sequence[Entry], base: Optional[str]) -> list[str]:
     names = [entry.name for entry in entries]
     problems = [
-        f'two option files have the name {name!r}: names tell runs apart' for name in dict.fromkeys(names)
+        f'two option files have the name {name!r}: names tell runs apart'
+        for name in dict.fromkeys(names)
         if names.count(name) > 1
-    ]  # fmt: skip
+    ]
     if base is not None and base not in names:
         problems.append(f'base: no run has the name {base!r}{did_you_mean(base, names)}; there are {", ".join(names)}')
     measured = [_figures(entry.options) for entry in entries]

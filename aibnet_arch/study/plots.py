@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..toolbox.errors import UserError
+from ..errors import UserError
 from .results import Result
 from .table import figures_of, write_csv
 
@@ -59,9 +59,13 @@ def write_plots(folder: Path, results: Mapping[str, Sequence[Result]]) -> list[P
             for number, (name, rows) in enumerate(curves.items()):
                 x, mean, spread = (np.array([row[key] for row in rows]) for key in (axis, 'mean', 'deviation'))
                 line = axes.plot(
-                    x, mean, f'C{number % 10}', marker='.', linestyle=STYLES[number // 10 % len(STYLES)],
+                    x,
+                    mean,
+                    f'C{number % 10}',
+                    marker='.',
+                    linestyle=STYLES[number // 10 % len(STYLES)],
                     label=_plain(f'{name} ({rows[0]["runs"]})'),
-                )[0]  # fmt: skip
+                )[0]
                 axes.fill_between(x, mean - spread, mean + spread, alpha=0.15, color=line.get_color(), linewidth=0)
             axes.set(xlabel=label, ylabel=_plain(f'{metric} on {dataset}'))
             axes.grid(alpha=0.3)

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from ..toolbox.errors import UserError
-from ..weights.whole_file import write_whole
+from ..errors import UserError
+from ..files import write_whole
 
 NAME = 'result.json'
 
@@ -21,7 +21,7 @@ class Result:
         digest: of its options, see :class:`~aibnet_arch.study.plan.Run`.
         iterations, seconds: of training (without validation, saving and starting up).
         device: where, in words.
-        history: what each validation found, see :class:`~aibnet_arch.toolbox.history.History`.
+        history: what each validation found, see :class:`~aibnet_arch.training.history.History`.
     """
 
     entry: str

@@ -13,9 +13,9 @@ from typing import Optional
 
 import yaml
 
-from ..toolbox.errors import StoppedError
-from ..toolbox.stop_signals import STOP
-from ..weights.whole_file import write_whole
+from ..errors import StoppedError
+from ..files import write_whole
+from ..signals import STOP
 from .child import LOCK
 from .locks import is_locked
 from .plan import Run

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from ..toolbox.errors import UserError
+from ..errors import UserError
 
 
 def scale_iterations(opt: dict[str, Any], factor: float) -> None:

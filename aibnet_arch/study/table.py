@@ -108,9 +108,18 @@ def equal_time_rows(results: Results, base: str) -> list[dict[str, object]]:
         for dataset, metric in figures_of(results) if name != base else ():
             seconds, here, there, between = at_equal_time(group, results.get(base, ()), dataset, metric)
             rows.append(
-                {'name': name, 'dataset': dataset, 'metric': metric, 'runs': between.runs, 'seconds': seconds.mean,
-                 'value': here.mean, 'base': there.mean, 'difference': between.mean, 'difference_error': between.error}
-            )  # fmt: skip
+                {
+                    'name': name,
+                    'dataset': dataset,
+                    'metric': metric,
+                    'runs': between.runs,
+                    'seconds': seconds.mean,
+                    'value': here.mean,
+                    'base': there.mean,
+                    'difference': between.mean,
+                    'difference_error': between.error,
+                }
+            )
     return rows
 
 
@@ -144,10 +153,16 @@ def markdown(results: Results, base: str, costs: Mapping[str, Cost]) -> str:
     equal = [['', 'figure', 'runs', 'seconds', 'value', base, 'difference']]
     for row in equal_time_rows(results, base):
         equal.append(
-            [row['name'], titles[row['dataset'], row['metric']], f'{row["runs"]}', _number(row['seconds'], digits=1),
-             _number(row['value']), _number(row['base']),
-             _cell(row['difference'], row['difference_error'], signed=True)]
-        )  # fmt: skip
+            [
+                row['name'],
+                titles[row['dataset'], row['metric']],
+                f'{row["runs"]}',
+                _number(row['seconds'], digits=1),
+                _number(row['value']),
+                _number(row['base']),
+                _cell(row['difference'], row['difference_error'], signed=True),
+            ]
+        )
     devices = sorted({result.device for group in results.values() for result in group})
     return (
         f'{_table(table)}\n'

@@ -8,11 +8,11 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
-from ..modeling.encoders import CheckpointError
-from ..modeling.encoders.checkpoint import read_plain
+from ..errors import CheckpointError
+from ..files import sha256_of
 from .layouts import recognise
+from .state_dicts import read_plain
 from .weight_file import WeightFile
-from .whole_file import sha256_of
 
 STATE = '.state'
 

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from torch import Tensor
 
-from ..modeling.encoders import CheckpointError
+from ..errors import CheckpointError
 from ..modeling.signature import KEY
 from .network_file import outline_of
 

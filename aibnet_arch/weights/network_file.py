@@ -7,10 +7,10 @@ from typing import Union
 import torch
 from torch import Tensor
 
+from ..errors import CheckpointError
 from ..modeling import AIBNet
-from ..modeling.encoders import CheckpointError, compare_keys, read_state_dict, refuse_lost_weights
-from ..modeling.encoders.checkpoint import refuse_hollow
 from ..modeling.signature import Signature
+from .state_dicts import compare_keys, read_state_dict, refuse_hollow, refuse_lost_weights
 
 
 def read_network(path: Union[str, Path], *, param_key: str = 'params') -> AIBNet:

@@ -44,9 +44,14 @@ def to_onnx(
         warnings.filterwarnings('ignore', category=DeprecationWarning)
         warnings.filterwarnings('ignore', message='Constant folding')
         torch.onnx.export(
-            network, (torch.zeros(1, 3, *(size or TRACED_SIZE)),), file,
-            input_names=[INPUT], output_names=[OUTPUT], opset_version=opset, **options,
-        )  # fmt: skip
+            network,
+            (torch.zeros(1, 3, *(size or TRACED_SIZE)),),
+            file,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=opset,
+            **options,
+        )
     model = onnx.load_from_string(file.getvalue())
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)

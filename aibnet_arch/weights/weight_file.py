@@ -13,9 +13,9 @@ from typing import Any, Optional, Union
 import torch
 from torch import Tensor
 
-from ..modeling.encoders import CheckpointError
-from ..modeling.encoders.checkpoint import SAFETENSORS, read_plain, refuse_hollow
-from .whole_file import write_whole
+from ..errors import CheckpointError
+from ..files import write_whole
+from .state_dicts import SAFETENSORS, read_plain, refuse_hollow
 
 PTH = '.pth'
 FORMATS = (PTH, SAFETENSORS)

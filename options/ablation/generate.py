@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from aibnet_arch.toolbox.option_file import load_option_file
+from aibnet_arch.config.option_file import load_option_file
 
 HERE = Path(__file__).parent
 OPTIONS = HERE.parent
@@ -63,12 +63,14 @@ def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         scratch: {'Table 3 (a) to (c)': {f'scratch_{name}': changes for name, changes in PARTS.items()}},
         'AIBNet-L_GoPro.yml': {
             'Table 5': {
-                'scratch': SCRATCH, 'NAFNet_trained': {**NAFNET, **TRAINED}, 'NAFNet_frozen': NAFNET,
+                'scratch': SCRATCH,
+                'NAFNet_trained': {**NAFNET, **TRAINED},
+                'NAFNet_frozen': NAFNET,
                 'UFPNet_trained': TRAINED,
             },
             'Table 6': FUSIONS,
         },
-    }.items():  # fmt: skip
+    }.items():
         variant = Path(base).stem.split('_')[0]
         for table in tables.values():
             for name, changes in table.items():

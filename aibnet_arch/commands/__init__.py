@@ -1,0 +1,1 @@
+"""The words after `basicsr`, one thin file a command."""

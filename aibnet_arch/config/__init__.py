@@ -1,0 +1,1 @@
+"""Option files: their schema, reading and checks."""

@@ -1,0 +1,108 @@
+"""Checks of networks and of the weights that they are to start from, before anything starts."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import CheckpointError
+from ...modeling.signature import is_dense
+from ...weights.state_dicts import compare_keys, read_plain, refuse_lost_weights
+from .registered import registered
+
+
+def check_networks(opt: Mapping[str, Any], *, wrong: Collection[str] = (), resumed: bool = False) -> Iterator[str]:
+    """Build each network of the options, and compare it with the weights below ``path:`` that are meant for it.
+
+    Args:
+        opt: the options.
+        wrong: networks of which it is known that they cannot be built.
+        resumed: the weights are those of a checkpoint. Otherwise those of a run to be resumed are not looked at.
+    """
+    path = opt['path']
+    for key, network_opt in opt.items():
+        if not key.startswith('network_') or key in wrong or not isinstance(network_opt, Mapping) or not network_opt:
+            continue
+        network, problem = _built(network_opt)
+        if problem:
+            yield f'{key}: {problem}'
+        name = key.removeprefix('network_')
+        file = path.get(f'pretrain_{key}')
+        if network is None or not file or not os.path.isfile(os.path.expanduser(file)):
+            continue
+        if path.get('resume_state') and not resumed:
+            continue  # it will take the weights of the checkpoint
+        param_key, strict = path.get(f'param_key_{name}', 'params'), path.get(f'strict_load_{name}', True)
+        for problem in weight_problems(network, file, param_key=param_key, strict=strict):
+            yield f'{key}, to be resumed: {problem}' if resumed else f'path.pretrain_{key}: {problem}'
+
+
+def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optional[str]]:
+    """The network, or why there is none."""
+    from basicsr.utils.registry import ARCH_REGISTRY
+
+    from ...modeling import AIBNet
+
+    # Not by BasicSR's build_network: it opens BasicSR's log, which then never gets its file.
+    cls = registered(ARCH_REGISTRY, network_opt['type'])
+    arguments = {key: deepcopy(value) for key, value in network_opt.items() if key != 'type'}
+    try:
+        if cls is AIBNet:
+            with torch.device('meta'):  # no memory and no random numbers; other networks may not know it
+                network = cls(**arguments)
+            needed = sum(value.numel() * value.element_size() for value in network.parameters())
+            here = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+            if needed > here:
+                return None, f'its weights alone need {needed / 1e9:,.0f} GB, and this machine has {here / 1e9:,.0f} GB'
+            return network, None
+        with torch.random.fork_rng(devices=[]):
+            return cls(**arguments), None
+    except Exception as error:  # whatever the constructor of somebody's network raises: it is told, not hidden
+        return None, f'{network_opt["type"]} cannot be built with these options: {error or type(error).__name__}'
+
+
+def weight_problems(network: nn.Module, path: str, *, param_key: Optional[str], strict: bool) -> Iterator[str]:
+    """Why a file's weights cannot be loaded into a network as `load_network` would, a message each."""
+    try:
+        content = read_plain(path)
+    except CheckpointError as error:
+        yield str(error)
+        return
+    if param_key is not None and isinstance(content, Mapping):
+        taken = 'params' if param_key not in content else param_key  # as load_network
+        if taken not in content:
+            bare = any(isinstance(value, Tensor) for value in content.values())
+            some = ', '.join(map(str, list(content)[:5])) or 'nothing'
+            hint = '. If the file is the state dict itself, set path.param_key_*: ~' if bare else ''
+            yield f'{path} has no entry {param_key!r}; it has: {some}{hint}'
+            return
+        content = content[taken]
+    dense = isinstance(content, Mapping) and all(
+        is_dense(value) for key, value in content.items() if not str(key).endswith('_extra_state')
+    )
+    if not content or not dense:
+        yield f'{path} holds no state dict{"" if param_key is None else f" as {param_key!r}"}'
+        return
+    given = {str(key).removeprefix('module.'): value for key, value in content.items()}
+    wanted = network.state_dict()
+    problems = compare_keys(wanted, given)
+    fitting = {
+        key: value
+        for key, value in given.items()
+        if key in wanted and is_dense(value) and value.shape == getattr(wanted[key], 'shape', None)
+    }
+    if problems and (strict or not fitting):
+        yield f'{path} does not fit {type(network).__name__}:\n' + '\n'.join(problems)
+        return
+    try:
+        refuse_lost_weights(fitting, where=path)
+    except CheckpointError as error:
+        yield str(error)
+    try:
+        if '_extra_state' in (fitting if problems else given):
+            network.set_extra_state(given['_extra_state'])
+    except CheckpointError as error:
+        yield f'{path}: {error}'

@@ -1,0 +1,1 @@
+"""Order of samples, patches, prefetching, data sets."""

@@ -1,0 +1,1 @@
+"""Validation and test: figures, tables and the page to look at."""

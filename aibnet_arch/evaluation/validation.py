@@ -1,0 +1,156 @@
+"""Validation with a figure for every picture, spread over the processes of a run.
+
+BasicSR's own validation logs the means alone, and one process does it all. This one takes its place in
+SRModel and everything that derives from it: the same means in the same log lines, the same picture
+files, and under ``basicsr test`` also a table of the pictures (CSV) and a summary (JSON) beside the log, and a page
+to look at them (``val.page``).
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from itertools import zip_longest
+from os import path as osp
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from tqdm import tqdm
+
+from ..errors import RunError, StoppedError, UserError
+from ..metrics import EvaluationTable, last_outcome
+from ..metrics.aligned import ALIGNED
+from ..modeling.padding import pad_to_multiple
+from ..signals import STOP
+from .result_page import ResultPage
+
+
+def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> None:
+    """Measure a model on a dataset; a method of BasicSR's SRModel, with its arguments.
+
+    For networks that take no picture of any size, ``val.pad_to: 8`` pads pictures by reflection to a multiple of 8, and
+    ``val.pad_to_square: true`` to a square of it; what they give is cropped back.
+
+    Each process measures what its loader gives it, all of them know the result, the first one logs it.
+
+    Raises:
+        UserError: the dataset is empty.
+        RunError: a picture cannot be written.
+        StoppedError: a signal came; nothing is logged then.
+    """
+    dataset_name = dataloader.dataset.opt['name']
+    val_options = self.opt['val']
+    metrics = val_options.get('metrics') or {}
+    if not len(dataloader.dataset):
+        raise UserError(f'dataset {dataset_name!r} has no pictures')
+    page = ResultPage.of(self.opt, dataset_name)
+    rows = []
+    for sample in tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False)):
+        if STOP.name is not None:
+            break
+        rows.append(_measure(self, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img, page=page))
+    rows, stopped = _gathered(self.opt, rows)
+    if stopped:
+        raise StoppedError(f'stopped while validating on {dataset_name!r}')
+    entries = [row.pop('entry') for row in rows]
+    table = EvaluationTable(dataset=dataset_name)
+    for row in rows:
+        table.add(**row)
+    if metrics:
+        self._initialize_best_metric_results(dataset_name)
+        self.metric_results = table.means()
+        for metric, value in self.metric_results.items():
+            self._update_best_metric_result(dataset_name, metric, value, current_iter)
+        self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+    if not self.opt['is_train'] and self.opt['rank'] == 0:
+        base = Path(self.opt['path']['log']) / dataset_name
+        table.write(base.with_name(f'{base.name}.csv'), base.with_name(f'{base.name}.json'))
+        if page:
+            page.finish(entries)
+
+
+def _measure(
+    self: Any,
+    sample: Mapping,
+    dataset_name: str,
+    current_iter,
+    *,
+    metrics: Mapping,
+    save_img: bool,
+    page: Optional[ResultPage],
+) -> dict:
+    """One picture: the arguments of EvaluationTable.add, and its entry of the page."""
+    from basicsr.metrics import calculate_metric
+    from basicsr.utils import imwrite, tensor2img
+
+    name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
+    self.feed_data(sample)
+    started = time.perf_counter()
+    _test_padded(self)
+    if self.device.type == 'cuda':
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - started
+    visuals = self.get_current_visuals()
+    finite = bool(torch.isfinite(visuals['result']).all())
+    pictures = {'img': tensor2img([torch.nan_to_num(visuals['result'])])}
+    if 'gt' in visuals:
+        pictures['img2'] = tensor2img([visuals['gt']])
+    maps = page.maps_of(self) if page else {}
+    del self.lq, self.output  # before the metrics: they need no GPU memory
+    if hasattr(self, 'gt'):
+        del self.gt
+    if save_img:
+        picture_path = _picture_path(self.opt, dataset_name, name, current_iter)
+        try:
+            imwrite(pictures['img'], picture_path)
+        except OSError as error:
+            raise RunError(f'{picture_path} cannot be written: {error}') from error
+    values, note = {}, ''
+    for metric, options in metrics.items():
+        # 'better' is the validation's, not the metric's.
+        values[metric] = float(calculate_metric(pictures, {k: v for k, v in options.items() if k != 'better'}))
+        if options['type'].endswith('_aligned') and last_outcome() != ALIGNED:
+            note = last_outcome()
+    if not finite:  # clipped to a picture it would get a figure like any other
+        values, note = dict.fromkeys(values, math.nan), 'the network gave values that are not finite'
+    row = {'image': name, 'metrics': values, 'seconds': seconds, 'note': note, 'entry': None}
+    if page:
+        before = tensor2img([visuals['lq']])
+        row['entry'] = page.add(row, before=before, after=pictures['img'], truth=pictures.get('img2'), maps=maps)
+    return row
+
+
+def _test_padded(self: Any) -> None:
+    """The model's own test, of a picture that is padded as ``val.pad_to`` and ``val.pad_to_square`` say."""
+    val_options = self.opt['val']
+    multiple, square = val_options.get('pad_to') or 1, val_options.get('pad_to_square', False)
+    if multiple == 1 and not square:
+        self.test()
+        return
+    given = self.lq
+    if square:
+        multiple *= math.ceil(max(given.shape[2:]) / multiple)
+    self.lq = pad_to_multiple(given, multiple)
+    self.test()
+    factor = self.output.shape[-1] // self.lq.shape[-1]
+    self.lq = given
+    self.output = self.output[..., : factor * given.shape[2], : factor * given.shape[3]]
+
+
+def _gathered(opt: Mapping, rows: list[dict]) -> tuple[list[dict], bool]:
+    """The rows of all processes in the dataset's order, and whether one of them was stopped."""
+    if not opt['dist']:
+        return rows, STOP.name is not None
+    shares: list = [None] * opt['world_size']
+    torch.distributed.all_gather_object(shares, (rows, STOP.name is not None))
+    # Process r has the pictures r, r + N, r + 2 N and so on.
+    turns = zip_longest(*(share for share, _ in shares))
+    return [row for turn in turns for row in turn if row is not None], any(stopped for _, stopped in shares)
+
+
+def _picture_path(opt: dict, dataset_name: str, name: str, current_iter) -> str:
+    """Where BasicSR puts a restored picture."""
+    folder = opt['path']['visualization']
+    if opt['is_train']:
+        return osp.join(folder, name, f'{name}_{current_iter}.png')
+    return osp.join(folder, dataset_name, f'{name}_{opt["val"].get("suffix") or opt["name"]}.png')

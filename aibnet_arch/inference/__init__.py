@@ -1,0 +1,1 @@
+"""How a network restores pictures: settings, tiles."""

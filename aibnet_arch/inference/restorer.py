@@ -1,0 +1,116 @@
+"""How a network restores pictures: the settings below `val:` of an option file, and of `basicsr deblur`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from ..modeling import AIBNet
+from ..modeling.aibnet import SCALE
+from .tiles import restore_in_tiles
+
+PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """Settings of inference; the first three of AIBNet alone.
+
+    Attributes:
+        window: take statistics over a window of that many pixels (``AIBNet.set_window``).
+        up_to: stop after this sub-decoder.
+        tiles: {size: 512, overlap: 32} restores tile by tile, in memory that does not grow with the picture.
+        channels_last: weights and pictures in channels-last layout.
+        autocast: 'bf16' or 'fp16', see torch.autocast; fp16 on GPUs alone.
+        compile: run the network through torch.compile.
+    """
+
+    window: Optional[int] = None
+    up_to: Optional[int] = None
+    tiles: Optional[Mapping[str, int]] = None
+    channels_last: bool = False
+    autocast: Optional[str] = None
+    compile: bool = False
+
+    @classmethod
+    def from_options(cls, val: Optional[Mapping[str, Any]]) -> 'InferenceSettings':
+        """Take from ``val:`` what is given there."""
+        given = {field.name: (val or {}).get(field.name) for field in fields(cls)}
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def problems(self, *, num_sub_decoders: int, place: str = 'val.') -> Iterator[str]:
+        """What is wrong with the values, a message each; `place` stands before an option's name in it."""
+        window, tiles, up_to = self.window, self.tiles, self.up_to
+        if window is not None and (type(window) is not int or window < SCALE or window % SCALE):
+            yield f'{place}window: {window!r}: expected a positive multiple of {SCALE}, e.g. 384'
+        if up_to is not None and (type(up_to) is not int or not 1 <= up_to <= num_sub_decoders):
+            yield f'{place}up_to: {up_to!r}: the network has sub-decoders 1 to {num_sub_decoders}'
+        yield from precision_problems(f'{place}autocast', self.autocast)
+        for name in ('channels_last', 'compile'):
+            if not isinstance(getattr(self, name), bool):
+                yield f'{place}{name}: {getattr(self, name)!r}: expected true or false'
+        if tiles is None:
+            return
+        if not isinstance(tiles, Mapping) or set(tiles) != {'size', 'overlap'}:
+            yield f'{place}tiles: {tiles!r}: expected e.g. {{size: 512, overlap: 32}}'
+        elif not all(type(n) is int for n in tiles.values()) or not 0 <= 2 * tiles['overlap'] < tiles['size']:
+            yield f'{place}tiles: {dict(tiles)}: whole numbers, the overlap less than half the size'
+
+
+def precision_problems(place: str, name: Any) -> Iterator[str]:
+    """What is wrong with an option that names a precision."""
+    if name is None:
+        return
+    if name not in PRECISIONS:
+        yield f'{place}: {name!r}: expected bf16, fp16 or ~ (float32)'
+    elif name == 'fp16' and not torch.cuda.is_available():
+        yield f'{place}: fp16 needs a GPU; bf16 works on CPUs, too'
+
+
+def autocast(device: torch.device, name: Optional[str]) -> AbstractContextManager:
+    """The context in which operations run in that precision, by torch's choice."""
+    return torch.autocast(device.type, dtype=PRECISIONS[name]) if name else nullcontext()
+
+
+class Restorer:
+    """A network with its settings of inference: (B, 3, H, W) in [0, 1] -> (B, 3, H, W), float32, no gradient.
+
+    The network is put into evaluation mode for the call and left as it was.
+
+    Args:
+        network: AIBNet, or any other network of images (which has no window and no sub-decoders).
+        settings: see :class:`InferenceSettings`.
+    """
+
+    def __init__(self, network: nn.Module, settings: InferenceSettings) -> None:
+        self.network = network
+        self._settings = settings
+        self._run: Callable[..., Tensor] = torch.compile(network) if settings.compile else network
+        if settings.channels_last:
+            network.to(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> Tensor:
+        settings, network = self._settings, self.network
+        was_training = network.training
+        network.eval()
+        if isinstance(network, AIBNet):
+            network.set_window(settings.window)
+        try:
+            with autocast(image.device, settings.autocast):
+                if settings.tiles:
+                    return restore_in_tiles(self._restore, image, **settings.tiles)
+                return self._restore(image)
+        finally:
+            if isinstance(network, AIBNet):
+                network.set_window(None)
+            network.train(was_training)
+
+    def _restore(self, image: Tensor) -> Tensor:
+        if self._settings.channels_last:
+            image = image.contiguous(memory_format=torch.channels_last)
+        chosen = {} if self._settings.up_to is None else {'up_to': self._settings.up_to}
+        return self._run(image, **chosen).float()

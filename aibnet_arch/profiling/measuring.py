@@ -1,0 +1,187 @@
+"""Time, memory and multiply-accumulates of a network, part by part."""
+
+import copy
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass
+class Part:
+    """What was measured of a part of a network.
+
+    Attributes:
+        name: of the module, or 'rest' for what happens outside of the others.
+        parameters, trainable: numbers of parameters.
+        conv_macs: multiply-accumulates in convolutions, as papers count them.
+        macs: of everything that was computed in convolutions and matrix products.
+        seconds: median over the repeats.
+        peak_bytes: highest memory while it ran: resident memory of the process on a CPU, allocated on a GPU.
+    """
+
+    name: str
+    parameters: int = 0
+    trainable: int = 0
+    conv_macs: int = 0
+    macs: int = 0
+    seconds: float = 0.0
+    peak_bytes: Optional[int] = None
+
+    as_dict = asdict
+
+
+def parts_of(network: nn.Module) -> dict[str, nn.Module]:
+    """The parts of a network: its children, lists of modules taken apart."""
+    parts = {}
+    for name, child in network.named_children():
+        if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
+            parts.update({f'{name}.{key}': module for key, module in child.named_children()})
+        else:
+            parts[name] = child
+    return parts
+
+
+def measure(
+    run: Callable[[], Any], network: nn.Module, *, device: torch.device, repeats: int, size: Sequence[int]
+) -> list[Part]:
+    """Measure each part of a network, and the whole, while `run` runs it.
+
+    Args:
+        run: calls the network once.
+        network: its parts are those of :func:`parts_of`; what happens outside of them comes under 'rest', the
+            whole as 'total'.
+        device: where it runs.
+        repeats: of the timing, after one run that is not counted.
+        size: shape of the input, (B, 3, H, W), for counting.
+    """
+    parts = parts_of(network)
+    found = {name: _described(name, module) for name, module in (*parts.items(), ('total', network))}
+    for name, (conv_macs, macs) in count_macs(network, list(parts), size).items():
+        found[name].conv_macs, found[name].macs = conv_macs, macs
+    seconds, peaks = _timed(run, parts, device=device, repeats=repeats)
+    for name, part in found.items():
+        part.seconds, part.peak_bytes = statistics.median(seconds[name]), peaks[name]
+    total = found.pop('total')
+    rest = Part('rest')
+    for field in ('parameters', 'trainable', 'conv_macs', 'macs'):
+        setattr(rest, field, getattr(total, field) - sum(getattr(part, field) for part in found.values()))
+    outside = zip(seconds['total'], *(seconds[name] for name in found))
+    rest.seconds = statistics.median(whole - sum(others) for whole, *others in outside)
+    return [*found.values(), rest, total]
+
+
+def _described(name: str, module: nn.Module) -> Part:
+    parameters = list(module.parameters())
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    return Part(name, parameters=sum(p.numel() for p in parameters), trainable=trainable)
+
+
+@torch.no_grad()
+def count_macs(network: nn.Module, parts: Sequence[str], size: Sequence[int]) -> dict[str, tuple[int, int]]:
+    """MACs in convolutions and in everything, for each part and 'total'.
+
+    Counted for one picture on the meta device: without memory, and with every map whole.
+    """
+    counted = copy.deepcopy(network).to('meta')
+    with FlopCounterMode(display=False) as counter:
+        counted(torch.empty(1, *size[1:], device='meta'))
+    flops = counter.get_flop_counts()
+    result = {}
+    for name in (*parts, 'total'):
+        operations = flops.get('Global' if name == 'total' else f'{type(network).__name__}.{name}', {})
+        convolutions = (count for operation, count in operations.items() if 'convolution' in str(operation))
+        result[name] = sum(convolutions) * size[0] // 2, sum(operations.values()) * size[0] // 2
+    return result
+
+
+def _timed(run: Callable[[], Any], parts: dict[str, nn.Module], *, device: torch.device, repeats: int) -> tuple:
+    """Seconds of each repeat and the highest memory, by part and in all."""
+    seconds: dict[str, list[float]] = {name: [] for name in (*parts, 'total')}
+    peaks: dict[str, Optional[int]] = dict.fromkeys(seconds)
+    running: dict[str, float] = {}
+    spent: dict[str, float] = {}
+
+    def before(name: str) -> None:
+        reset_peak(device)
+        running[name] = now(device)
+
+    def after(name: str) -> None:
+        spent[name] = spent.get(name, 0.0) + now(device) - running[name]
+        peaks[name] = max(filter(None, (peaks[name], peak(device))), default=None)
+
+    handles = []
+    for name, module in parts.items():
+        handles.append(module.register_forward_pre_hook(lambda *_, name=name: before(name)))
+        handles.append(module.register_forward_hook(lambda *_, name=name: after(name)))
+    try:
+        for repeat in range(repeats + 1):
+            spent.clear()
+            started = now(device)
+            run()
+            spent['total'] = now(device) - started
+            if repeat:
+                for name in seconds:
+                    seconds[name].append(spent.get(name, 0.0))
+    finally:
+        for handle in handles:
+            handle.remove()
+    with peak_memory(device) as highest:
+        run()
+    peaks['total'] = highest[0]
+    return seconds, peaks
+
+
+def now(device: torch.device) -> float:
+    """Seconds, after everything on the device is done."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def reset_peak(device: torch.device) -> None:
+    """Let the highest memory count from now on."""
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+    elif _STATUS.exists():
+        Path('/proc/self/clear_refs').write_text('5')
+
+
+def peak(device: torch.device) -> Optional[int]:
+    """Highest memory since :func:`reset_peak` in bytes, or None where the system does not tell."""
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_allocated()
+    lines = _STATUS.read_text().splitlines() if _STATUS.exists() else ()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM')), None)
+
+
+_STATUS = Path('/proc/self/status')
+
+
+@contextmanager
+def peak_memory(device: torch.device) -> Iterator[list]:
+    """Gives a list that holds the highest memory within, in bytes, afterwards."""
+    gc.collect()
+    result: list[Optional[int]] = []
+    reset_peak(device)
+    yield result
+    result.append(peak(device))
+
+
+def matrix_rate(device: torch.device, *, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
+    """Multiply-accumulates per second of a large matrix product here and now: the floor of all others."""
+    left, right = torch.rand(size, size, device=device).to(dtype), torch.rand(size, size, device=device).to(dtype)
+    times = []
+    for _ in range(6):
+        started = now(device)
+        left @ right
+        times.append(now(device) - started)
+    return size**3 / statistics.median(times[1:])

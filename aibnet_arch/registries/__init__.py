@@ -1,0 +1,1 @@
+"""BasicSR's registries: who owns a name, plugins, networks of others."""

@@ -1,0 +1,1 @@
+"""The progressive model class, its stages, and what happens around each iteration."""

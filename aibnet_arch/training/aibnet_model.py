@@ -1,0 +1,216 @@
+"""The progressive-stage model class, on top of BasicSR's SRModel."""
+
+from copy import deepcopy
+
+import torch
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger, tensor2img
+
+from ..blurmap.maps import coloured
+from ..errors import OptionError
+from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer, autocast
+from ..modeling import AIBNet
+from ..weights.pretrained import load_encoder, load_stages
+from .aibnet_options import check_options
+from .settings import TrainingSettings
+from .stage_plan import StagePlan
+from .step_guard import refuse_unless_finite
+
+
+class AIBNetModel(SRModel):
+    """Trains sub-decoder after sub-decoder in one run, or all at once.
+
+    Options beyond SRModel's:
+
+    - ``train.strategy``: 'progressive' (default) or 'direct' (all sub-decoders at once, Table 6 a).
+    - ``train.stage_iter``: iterations of each stage; they add up to ``train.total_iter``. Leading zeros
+      are stages trained before, whose weights ``path.pretrain_network_stages`` holds.
+    - ``train.scheduler.periods`` may be left out with CosineAnnealingRestartLR: one period, the length
+      of the stage.
+    - ``train.amp``, ``train.frozen_precision``, ``train.channels_last``, ``train.compile``, ``train.checkpointing``:
+      see :class:`~aibnet_arch.training.settings.TrainingSettings`.
+    - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``: see
+      :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
+    - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
+    - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.
+
+    Each stage starts with a new optimizer and a new schedule. With EMA, the averaged weights are a
+    stage's result: they replace the trained ones when the stage ends, so that the next stage builds on
+    what validation saw.
+    """
+
+    schedules_by_stages = True  # the schedule's periods may be left out
+
+    # Set up
+
+    check_options = staticmethod(check_options)
+
+    def init_training_settings(self) -> None:
+        problems = list(self.check_options(self.opt))
+        if problems:  # reached only by those who start without the command's pre-flight
+            raise OptionError(problems)
+        self.plan = StagePlan.from_options(self.opt)
+        self.settings = TrainingSettings.from_options(self.opt['train'])
+        self.scaler = self.settings.scaler(self.device)
+        self._train_options = deepcopy(self.opt['train'])  # upstream pops from its own copy
+        self._stage_of_weights = self.network.active_sub_decoders
+        self._load_pretrained_parts()
+        self.network.set_checkpointing(self.settings.checkpointing)
+        self.network.frozen_dtype = PRECISIONS.get(self.settings.frozen_precision)
+        if self.settings.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        self._enter_stage(1, networks=[self.network])
+        super().init_training_settings()
+        if self.ema_decay > 0:
+            if not self.opt['path'].get('pretrain_network_g'):
+                # Upstream copies parameters alone; the encoder's and the batch norms' buffers count too.
+                self.net_g_ema.load_state_dict(self.network.state_dict())
+            self.net_g_ema.set_stage(self.plan.stage_at(1))
+
+    def _load_pretrained_parts(self) -> None:
+        path = self.opt['path']
+        if path.get('pretrain_network_g'):  # also set by a resumed run: it holds everything
+            return
+        logger = get_root_logger()
+        if path.get('pretrain_network_stages'):
+            loaded = load_stages(self.network, path['pretrain_network_stages'])
+            if loaded != self.plan.trained_before:
+                raise OptionError(
+                    [
+                        f'path.pretrain_network_stages: {path["pretrain_network_stages"]} holds {loaded} trained '
+                        f'sub-decoder(s), but train.stage_iter {list(self.plan.lengths)} starts with '
+                        f'{self.plan.trained_before} zero(s)'
+                    ]
+                )
+            logger.info(f'Encoder and {loaded} sub-decoder(s) from {path["pretrain_network_stages"]}.')
+        elif path.get('pretrain_network_encoder'):
+            dropped = load_encoder(self.network, path['pretrain_network_encoder'])
+            logger.info(f'Encoder from {path["pretrain_network_encoder"]}; {len(dropped)} unused entries dropped.')
+
+    @property
+    def network(self) -> AIBNet:
+        """The network without DistributedDataParallel's or DataParallel's wrapper."""
+        return self.get_bare_model(self.net_g)
+
+    # Stages
+
+    def _enter_stage(self, iteration: int, *, networks: list) -> None:
+        """Set the networks to the stage of an iteration (from 1) and wrap the trained one anew.
+
+        DistributedDataParallel decides when it is built which gradients it waits for.
+        """
+        self.stage = self.plan.stage_at(iteration)
+        for network in networks:
+            network.set_stage(self.stage)
+        self.net_g = self.model_to_device(self.network)
+        # Apart from net_g: a compiled module names its weights otherwise.
+        self._run = torch.compile(self.net_g) if self.settings.compile else self.net_g
+        trainable = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
+        what = 'all sub-decoders' if self.stage is None else f'stage {self.stage} of {len(self.plan.lengths)}'
+        get_root_logger().info(f'Training {what}: {trainable:,d} trainable parameters.')
+
+    def _start_stage(self, iteration: int) -> None:
+        """Begin the stage of an iteration with a fresh optimizer and schedule."""
+        self.network.zero_grad(set_to_none=True)  # of parts that are frozen now, nothing else would free them
+        ema = [self.net_g_ema] if self.ema_decay > 0 else []
+        self._enter_stage(iteration, networks=[self.network, *ema])
+        self.optimizers, self.schedulers = [], []
+        self.setup_optimizers()
+        self.setup_schedulers()
+
+    def _finish_stage(self) -> None:
+        """The averaged weights are the stage's result."""
+        if self.ema_decay > 0:
+            self.network.load_state_dict(self.net_g_ema.state_dict())
+
+    def setup_optimizers(self) -> None:
+        options = deepcopy(self._train_options['optim_g'])
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimizer_g = self.get_optimizer(options.pop('type'), trained, **options)
+        self.optimizers.append(self.optimizer_g)
+
+    def setup_schedulers(self) -> None:
+        self.opt['train'] = deepcopy(self._train_options)
+        scheduler = self.opt['train']['scheduler']
+        if scheduler['type'] == 'CosineAnnealingRestartLR' and 'periods' not in scheduler:
+            index = 0 if self.stage is None else self.stage - 1
+            scheduler['periods'] = [self.plan.lengths[index]]
+        super().setup_schedulers()
+
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        if self.plan.stage_at(current_iter) != self.stage:
+            self._finish_stage()  # again, or for the first time if upstream's own train.py runs
+            self._start_stage(current_iter)
+        super().update_learning_rate(self.plan.locate(current_iter)[1], warmup_iter)
+
+    def resume_training(self, resume_state: dict) -> None:
+        iteration = resume_state['iter']
+        stage = self.plan.stage_at(iteration)
+        if stage is not None and stage != self._stage_of_weights:
+            raise OptionError(
+                [
+                    f'train.stage_iter {list(self.plan.lengths)} puts iteration {iteration} in stage {stage}, but the '
+                    f'weights saved there are of stage {self._stage_of_weights}: give the stages of the first start'
+                ]
+            )
+        self._start_stage(iteration)
+        super().resume_training(resume_state)
+
+    # Training
+
+    def test(self) -> None:
+        """Restore ``self.lq`` with the settings of inference below ``val:``."""
+        network = getattr(self, 'net_g_ema', self.network)
+        if getattr(self, '_restorer', None) is None or self._restorer.network is not network:
+            self._restorer = Restorer(network, InferenceSettings.from_options(self.opt.get('val')))
+        self.output = self._restorer(self.lq)
+
+    def blur_maps(self) -> dict:
+        """Heat maps of the picture ``self.lq`` for the page of a test: title to (H, W, 3) uint8 BGR."""
+        network = getattr(self, 'net_g_ema', self.network)
+        network.eval()
+        try:
+            return coloured(network, tensor2img([self.lq]))
+        finally:
+            network.train(self.opt['is_train'])
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        self.optimizer_g.zero_grad()
+        with autocast(self.device, self.settings.amp):
+            output = self._run(self.lq)
+        self.output = output.to(self.lq)  # the loss in its full precision
+        self.loss_terms = self._loss_terms()  # the guard of the step reads them
+        total = sum(self.loss_terms.values())
+        if self.scaler.is_enabled():
+            # The scaler skips steps by itself while it looks for its scale; a loss that is lost is another matter.
+            refuse_unless_finite(total)
+        self.scaler.scale(total).backward()
+        self.scaler.step(self.optimizer_g)
+        self.scaler.update()
+        self.log_dict = self.reduce_loss_dict({**self.loss_terms, 'l_total': total})
+        if self.ema_decay > 0:
+            self.model_ema(self.ema_decay)
+
+    def finish_iteration(self, current_iter: int) -> None:
+        """Called after each iteration, also if its step was skipped."""
+        if self.plan.ends_stage(current_iter):
+            self._finish_stage()
+
+    def _loss_terms(self) -> dict:
+        if hasattr(self.cri_pix, 'terms'):
+            return self.cri_pix.terms(self.output, self.gt)
+        return {'l_pix': self.cri_pix(self.output, self.gt)}
+
+    @torch.no_grad()
+    def model_ema(self, decay: float = 0.999) -> None:
+        """Average what trains, take over the buffers, and leave frozen parts alone to the last bit.
+
+        Upstream averages frozen parameters too (x d + x (1 - d) is not x) and forgets the buffers.
+        """
+        averaged = dict(self.net_g_ema.named_parameters())
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                averaged[name].lerp_(parameter, 1 - decay)
+        buffers = dict(self.net_g_ema.named_buffers())
+        for name, buffer in self.network.named_buffers():
+            buffers[name].copy_(buffer)

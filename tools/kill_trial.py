@@ -1,0 +1,128 @@
+"""Kill a training run at random moments, go on with --auto_resume, and compare with an undisturbed run.
+
+    python -m tools.kill_trial --count 40
+
+Checkpoints of about 45 MB are written every iteration, so that most kills meet one being written. Each
+trial is a process of its own (forked, which spares the imports) that gets SIGKILL.
+"""
+
+import argparse
+import os
+import random
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+import torch
+import yaml
+
+from aibnet_arch.commands.main import main as basicsr
+from tests.training import assert_equal_weights, make_dataset, options, reset_logger, weights
+
+RUN = 'experiments/run'
+
+
+def trial_options(*, total_iter: int, width: int) -> dict:
+    opt = options(stage_iter=[total_iter // 2, total_iter - total_iter // 2], total_iter=total_iter, ema_decay=0.9)
+    opt['network_g']['width'] = width
+    opt['datasets']['train'].update(gt_size=16, batch_size_per_gpu=2)
+    opt['val']['val_freq'] = 10
+    opt['logger']['keep_checkpoints'] = 3
+    return opt
+
+
+def start(root: Path) -> int:
+    """A run in a process of its own; returns its number."""
+    process = os.fork()
+    if process:
+        return process
+    os.chdir(root)
+    sys.stdout = sys.stderr = open('output.txt', 'a', buffering=1)  # noqa: SIM115  open as long as the process
+    reset_logger()
+    torch.set_num_threads(1)
+    os._exit(basicsr(['train', '-opt', 'opt.yml', '--auto_resume']))
+
+
+def wait(process: int) -> int:
+    """Exit code of a process."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def kill_and_resume(root: Path, *, count: int, seed: int, longest: float) -> dict:
+    """Kill `count` runs, each up to `longest` seconds after its first new iteration; then let one finish.
+
+    Returns:
+        'resumed': how often the next run went on with the newest or the last but one logged iteration;
+        'met_saving': how many kills left a half-written file; 'exit': exit code of the last run.
+    """
+    rng = random.Random(seed)
+    outcome = {'resumed': 0, 'met_saving': 0}
+    last = 0
+    for trial in range(count + 1):
+        before = len(list_starts(root))
+        process = start(root)
+        while len(list_starts(root)) == before and os.waitpid(process, os.WNOHANG)[0] == 0:
+            time.sleep(0.002)
+        if trial == count:
+            outcome['exit'] = wait(process)
+        else:
+            time.sleep(rng.uniform(0, longest))
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+        if trial:
+            outcome['resumed'] += list_starts(root)[before] >= last - 1
+        last = newest_logged(root)
+        outcome['met_saving'] += bool(list(root.glob(f'{RUN}/*/*.part')))
+        print(f'trial {trial}: {"finished" if trial == count else "killed"} after iteration {last}', flush=True)
+    return outcome
+
+
+def list_starts(root: Path) -> list[int]:
+    """The iterations from which runs started training."""
+    output = root / 'output.txt'
+    return (
+        [int(n) for n in re.findall(r'Start training from epoch: \d+, iter: (\d+)', output.read_text())]
+        if output.exists()
+        else []
+    )
+
+
+def newest_logged(root: Path) -> int:
+    found = re.findall(r'iter: *(\d+), lr', (root / 'output.txt').read_text())
+    return int(found[-1]) if found else 0
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--count', type=int, default=40)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--longest', type=float, default=2.0, help='seconds until a run is killed, at most')
+    parser.add_argument('--total-iter', type=int, default=300)
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        killed, whole = Path(folder, 'killed'), Path(folder, 'whole')
+        opt = trial_options(total_iter=arguments.total_iter, width=24)
+        for root in (killed, whole):
+            root.mkdir()
+            make_dataset(root)
+            (root / 'opt.yml').write_text(yaml.safe_dump(opt))
+        outcome = kill_and_resume(killed, count=arguments.count, seed=arguments.seed, longest=arguments.longest)
+        wait(start(whole))
+        for key in ('params', 'params_ema'):
+            assert_equal_weights(weights(whole, 'latest', key), weights(killed, 'latest', key))
+        size = sum(path.stat().st_size for path in (killed / RUN).glob(f'*/*{arguments.total_iter}.*')) / 1e6
+    print(
+        f'{outcome["resumed"]} of {arguments.count} went on, none lost more than one iteration; '
+        f'{outcome["met_saving"]} kills met a file being written ({size:.0f} MB a checkpoint); '
+        'final weights bit-equal to the undisturbed run'
+    )
+    return 0 if outcome['resumed'] == arguments.count and outcome['exit'] == 0 else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
