@@ -12,20 +12,22 @@ JOBS ?= 2
 demo: $(VENV)/ready
 	$(BIN)/python -m aibnet_arch.demo
 
-test: $(VENV)/ready
-	$(BIN)/ruff check .
+test: lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # BasicSR's build imports torch, so torch comes first and build isolation is off.
-$(VENV)/ready: setup.py Makefile
+$(VENV)/ready: setup.py Makefile tools/install_basicsr.py
+	$(PYTHON) tools/install_basicsr.py --check
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools<81' wheel
 	$(BIN)/python -m pip install --quiet torch torchvision
 	$(BIN)/python -m pip install --quiet cython numpy
-	$(BIN)/python -m pip install --quiet --no-build-isolation basicsr==1.4.2
+	$(BIN)/python tools/install_basicsr.py --quiet
 	$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[demo,test]'
 	touch $@
 

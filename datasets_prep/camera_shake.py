@@ -1,0 +1,97 @@
+"""What a camera records while it shakes and things move: frames of one sharp picture, averaged in linear light.
+
+The path of a hand-held camera is a random walk of its velocity with inertia and now and then a jerk, after Boracchi
+and Foi, "Modeling the performance of image restoration from motion blur" (IEEE TIP 2012). On top of the camera's path
+come its turn about the axis and the own paths of moving parts. The sharp picture is the frame at mid-exposure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+FRAMES = 33  # an odd number; a path of 20 pixels is sampled finer than a pixel
+INERTIA = (0.5, 0.95)  # share of the velocity that is kept from frame to frame: bent and nearly straight paths
+JERKS = 0.05  # share of the frames at which the velocity is drawn anew
+
+
+@dataclass(frozen=True)
+class MovingPart:
+    """A part of the picture that moves by itself.
+
+    Attributes:
+        mask: (H, W) float32 in [0, 1], at mid-exposure.
+        path: its own path, which comes on top of the camera's, (FRAMES, 2) pixels, x before y.
+    """
+
+    mask: np.ndarray
+    path: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shake:
+    """One exposure.
+
+    Attributes:
+        camera: (FRAMES, 2) pixels, x before y.
+        turns: about the picture's centre, (FRAMES,) degrees.
+        parts: moving parts, each before those that come earlier.
+    """
+
+    camera: np.ndarray
+    turns: np.ndarray
+    parts: Sequence[MovingPart] = ()
+
+    def expose(self, light: np.ndarray) -> np.ndarray:
+        """The mean of the frames: (H, W, 3) float32, linear light -> the same."""
+        total = np.zeros_like(light)
+        for frame in range(FRAMES):
+            camera, turn = self.camera[frame], self.turns[frame]
+            seen = warp(light, camera, turn)
+            for part in self.parts:
+                place = camera + part.path[frame]
+                mask = warp(part.mask, place, turn)[..., None]
+                seen += mask * (warp(light, place, turn) - seen)
+            total += seen
+        return total / FRAMES
+
+
+def random_path(length: float, rng: np.random.Generator) -> np.ndarray:
+    """A path of that length through the origin at mid-exposure, in any direction: (FRAMES, 2) pixels."""
+    inertia = rng.uniform(*INERTIA)
+    velocity = rng.normal(size=2)
+    steps = np.empty((FRAMES - 1, 2))
+    for step in steps:
+        if rng.random() < JERKS:
+            velocity = rng.normal(size=2)
+        velocity = inertia * velocity + (1 - inertia) * rng.normal(size=2)
+        step[:] = velocity
+    steps *= length / max(np.linalg.norm(steps, axis=1).sum(), 1e-12)
+    path = np.concatenate([np.zeros((1, 2)), steps.cumsum(axis=0)])
+    return path - path[FRAMES // 2]
+
+
+def random_turns(degrees: float, rng: np.random.Generator) -> np.ndarray:
+    """Turns that differ by that much between the ends of a random walk, none at mid-exposure: (FRAMES,) degrees."""
+    return random_path(degrees, rng)[:, 0]
+
+
+def soft_blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A mask in [0, 1] of an ellipse with a wavy edge a few pixels wide, (H, W) float32."""
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    radius = np.array([height, width]) * rng.uniform(0.1, 0.35, size=2)
+    centre = np.array([height, width]) * rng.uniform(0.15, 0.85, size=2)
+    down, right = (rows - centre[0]) / radius[0], (columns - centre[1]) / radius[1]
+    waves = rng.uniform(0, 0.12) * np.sin(rng.integers(2, 7) * np.arctan2(down, right) + rng.uniform(0, 2 * np.pi))
+    return np.clip((1 + waves - np.hypot(down, right)) * radius.min() / 3 + 0.5, 0, 1).astype(np.float32)
+
+
+def warp(image: np.ndarray, shift: np.ndarray, turn: float) -> np.ndarray:
+    """The picture moved by `shift` pixels (x, y) and turned about its centre by `turn` degrees."""
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(turn), 1.0)
+    matrix[:, 2] += shift
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)

@@ -1,0 +1,209 @@
+"""Blurred pairs of your own sharp pictures: camera shake, moving parts, noise, saturation and JPEG.
+
+    python -m datasets_prep.shake --input photos --output datasets/shaken
+
+makes input.lmdb and target.lmdb below the output. Of each picture several exposures are drawn: most with the camera
+shaking in any direction, some with a steady camera before moving parts, and some that are sharp, where input and
+target are the same, so that a network learns to leave sharp pictures alone. Pictures should be sharp and larger than
+--largest-side, so that reducing them rids them of noise and of what compression did to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from datasets_prep.camera_shake import MovingPart, Shake, random_path, random_turns, soft_blob
+from datasets_prep.cli import add_writing_arguments, new_parser, positive, run
+from datasets_prep.crops import Crop
+from datasets_prep.errors import raise_if_any
+from datasets_prep.images import decode
+from datasets_prep.lmdb_writer import prepare
+from datasets_prep.paired_set import PairedSet
+from datasets_prep.pairs import Pair, index_by_key
+from datasets_prep.pool import ordered_map
+from datasets_prep.sensor import Sensor, to_light
+from datasets_prep.trees import pictures
+
+
+@dataclass(frozen=True)
+class ShakeSettings:
+    """How strongly pictures are blurred and spoiled; each draw is uniform from 0 (JPEG: from `quality`) up.
+
+    Attributes:
+        exposures: of each picture.
+        sharp: share of the exposures that are left as they are.
+        steady: share of the others in which the camera hardly moves, but parts do.
+        path: longest path of the camera, pixels.
+        turn: longest walk of its turn, degrees.
+        parts: most moving parts.
+        part_path: longest own path of a part, pixels.
+        boost: how much brighter than white clipped lights were at most.
+        noise: largest deviation of the noise of white, in linear light.
+        quality: lowest quality of JPEG; a third of the exposures is not compressed.
+        largest_side: larger pictures are reduced to it, pixels.
+        seed: another one draws other exposures.
+    """
+
+    exposures: int = 8
+    sharp: float = 0.1
+    steady: float = 0.2
+    path: float = 18.0
+    turn: float = 1.2
+    parts: int = 2
+    part_path: float = 14.0
+    boost: float = 2.0
+    noise: float = 0.02
+    quality: int = 75
+    largest_side: int = 800
+    seed: int = 2026
+
+    def problems(self) -> Iterator[str]:
+        """What is out of range, a message each."""
+        for field in fields(self):
+            value, flag = getattr(self, field.name), f'--{field.name.replace("_", "-")}'
+            if field.name in ('sharp', 'steady') and not 0 <= value <= 1:
+                yield f'{flag} {value}: expected a share from 0 to 1'
+            elif field.name == 'quality' and not 1 <= value <= 100:
+                yield f'{flag} {value}: expected a quality from 1 to 100'
+            elif field.name in ('exposures', 'largest_side') and value < 1:
+                yield f'{flag} {value}: expected 1 or more'
+            elif value < 0:
+                yield f'{flag} {value}: expected 0 or more'
+
+
+def reduced(picture: np.ndarray, largest_side: int) -> np.ndarray:
+    """The picture with its larger side at most that long."""
+    scale = largest_side / max(picture.shape[:2])
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+def draw_shake(height: int, width: int, *, settings: ShakeSettings, rng: np.random.Generator) -> Shake:
+    """Draw what moves during an exposure of H x W pixels."""
+    steady = rng.random() < settings.steady
+    count = rng.integers(1 if steady else 0, settings.parts + 1) if settings.parts else 0
+    parts = [
+        MovingPart(soft_blob(height, width, rng), random_path(rng.uniform(0, settings.part_path), rng))
+        for _ in range(count)
+    ]
+    return Shake(
+        camera=random_path(rng.uniform(0, 1.0 if steady else settings.path), rng),
+        turns=random_turns(rng.uniform(0, 0.1 if steady else settings.turn), rng),
+        parts=parts,
+    )
+
+
+def draw_sensor(settings: ShakeSettings, rng: np.random.Generator) -> Sensor:
+    """Draw how an exposure is recorded."""
+    noise = rng.uniform(0, settings.noise)
+    return Sensor(
+        boost=rng.uniform(0, settings.boost),
+        shot_noise=0.8 * noise**2,
+        read_noise=0.2 * noise,
+        quality=int(rng.integers(settings.quality, 101)) if rng.random() < 2 / 3 else None,
+    )
+
+
+def shaken_pairs(key: str, sharp: np.ndarray, *, settings: ShakeSettings) -> list[Pair]:
+    """The pairs of a picture. Random numbers hang on its key, so that another picture changes nothing here.
+
+    Args:
+        key: name of the picture.
+        sharp: (H, W, 3) uint8.
+        settings: amounts.
+    """
+    rng = np.random.default_rng([settings.seed, *hashlib.sha256(key.encode()).digest()])
+    target = reduced(sharp, settings.largest_side)
+    left_alone = round(settings.sharp * settings.exposures)
+    pairs = []
+    for number in range(settings.exposures):
+        name = f'{key}-{number}'
+        sensor = draw_sensor(settings, rng)
+        if number < left_alone:
+            # Compressed as files are, and to be given back as it is.
+            spoiled = Sensor(quality=sensor.quality).record(to_light(target), rng)
+            pairs.append(Pair(name, spoiled, spoiled))
+            continue
+        shake = draw_shake(*target.shape[:2], settings=settings, rng=rng)
+        light = shake.expose(sensor.unclipped(to_light(target)))
+        pairs.append(Pair(name, sensor.record(light, rng), target))
+    return pairs
+
+
+def shake_files(files: dict[str, Path], *, settings: ShakeSettings, workers: int) -> list[Pair]:
+    """The pairs of all pictures, in the order of their keys."""
+    blurred = ordered_map(partial(_of_file, settings=settings), sorted(files.items()), workers=workers)
+    bar = tqdm(blurred, total=len(files), desc='blurring', unit='picture', disable=not sys.stderr.isatty())
+    return [pair for pairs in bar for pair in pairs]
+
+
+def _of_file(file: tuple[str, Path], *, settings: ShakeSettings) -> list[Pair]:
+    key, path = file
+    return shaken_pairs(key, decode(path.read_bytes()), settings=settings)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """A flag for each of :class:`ShakeSettings`."""
+    told = dict(
+        line.strip().split(': ', 1)
+        for line in (ShakeSettings.__doc__ or '').partition('Attributes:')[2].splitlines()
+        if ': ' in line
+    )
+    for field in fields(ShakeSettings):
+        parser.add_argument(
+            f'--{field.name.replace("_", "-")}',
+            type=type(field.default),
+            default=field.default,
+            help=f'{told[field.name]} (default %(default)s)',
+        )
+
+
+def settings_of(arguments: argparse.Namespace) -> ShakeSettings:
+    """The settings that a command line gives.
+
+    Raises:
+        PrepError: one is out of range; all are named.
+    """
+    settings = ShakeSettings(**{field.name: getattr(arguments, field.name) for field in fields(ShakeSettings)})
+    raise_if_any(list(settings.problems()))
+    return settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = new_parser('shake', description=__doc__)
+    parser.add_argument('--input', type=Path, required=True, help='folder of sharp pictures')
+    parser.add_argument('--recursive', action='store_true', help='take the pictures in subfolders, too')
+    parser.add_argument('--crop-size', type=positive, help='store square crops instead of whole pictures')
+    add_writing_arguments(parser, output=None)
+    add_settings(parser)
+    arguments = parser.parse_args(argv)
+    settings = settings_of(arguments)
+    problems: list[str] = []
+    if not arguments.input.is_dir():
+        problems.append(f'the folder {arguments.input.absolute()} does not exist')
+    found = [] if problems else pictures(arguments.input, recursive=arguments.recursive)
+    names = [(path.relative_to(arguments.input).with_suffix('').as_posix(), path) for path in found]
+    files = index_by_key(names, problems=problems)
+    if not files and not problems:
+        problems.append(f'no pictures in {arguments.input.absolute()}')
+    raise_if_any(problems)
+    pairs = shake_files(files, settings=settings, workers=arguments.workers)
+    crop = Crop(arguments.crop_size, max(1, arguments.crop_size * 3 // 4)) if arguments.crop_size else None
+    paired_set = PairedSet(
+        pairs, arguments.output / 'input.lmdb', arguments.output / 'target.lmdb', crop, f'shaken: {settings}'
+    )
+    prepare([paired_set], workers=arguments.workers, overwrite=arguments.overwrite)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))

@@ -1,0 +1,160 @@
+"""Camera shake, moving parts and the sensor: the generator of datasets_prep.shake."""
+
+import cv2
+import lmdb
+import numpy as np
+import pytest
+
+from datasets_prep.camera_shake import FRAMES, MovingPart, Shake, random_path, random_turns, soft_blob
+from datasets_prep.sensor import Sensor, to_light, to_picture
+from datasets_prep.shake import ShakeSettings, main, shaken_pairs
+
+STILL = np.zeros((FRAMES, 2))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def photograph(height=96, width=128):
+    rows, columns = np.mgrid[:height, :width]
+    waves = [np.sin(rows / a) * np.cos(columns / b) for a, b in ((5, 7), (9, 4), (3, 11))]
+    return np.round(127 + 100 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def entries(folder):
+    with lmdb.open(str(folder), readonly=True, lock=False) as environment, environment.begin() as reader:
+        return {
+            key.decode(): cv2.imdecode(np.frombuffer(value, np.uint8), cv2.IMREAD_COLOR)
+            for key, value in reader.cursor()
+        }
+
+
+def test_light_and_picture_are_each_others_inverse():
+    levels = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(to_picture(to_light(levels)), levels)
+    assert to_light(np.array([188], np.uint8)) == pytest.approx(0.5029, abs=1e-4)  # sRGB's mid grey of light
+
+
+@pytest.mark.parametrize('length', [0.0, 3.0, 18.0])
+def test_a_path_has_its_length_and_is_at_the_origin_at_mid_exposure(length, rng):
+    path = random_path(length, rng)
+    assert np.linalg.norm(np.diff(path, axis=0), axis=1).sum() == pytest.approx(length)
+    assert np.array_equal(path[FRAMES // 2], (0, 0))
+
+
+def test_paths_go_in_all_directions(rng):
+    angles = [np.arctan2(*(path[-1] - path[0])[::-1]) for path in (random_path(10, rng) for _ in range(400))]
+    counts = np.histogram(angles, bins=8, range=(-np.pi, np.pi))[0]
+    assert counts.min() > 25  # 50 each, if all are alike
+
+
+def test_a_still_camera_gives_the_picture_back():
+    picture = photograph()
+    light = Shake(camera=STILL, turns=np.zeros(FRAMES)).expose(to_light(picture))
+    assert np.array_equal(to_picture(light), picture)
+
+
+def test_a_point_of_light_draws_the_path(rng):
+    path = random_path(12, rng)
+    light = np.zeros((65, 65, 3), np.float32)
+    light[32, 32] = 1
+    seen = Shake(camera=path, turns=np.zeros(FRAMES)).expose(light)[..., 0]
+    assert seen.sum() == pytest.approx(1, abs=1e-3)  # no light is lost
+    rows, columns = np.mgrid[:65, :65]
+    centre = np.array([(columns * seen).sum(), (rows * seen).sum()]) - 32
+    assert centre == pytest.approx(path.mean(axis=0), abs=0.05)
+
+
+def test_only_the_moving_part_is_blurred_before_a_still_camera(rng):
+    picture = photograph()
+    mask = np.zeros(picture.shape[:2], np.float32)
+    mask[30:60, 40:80] = 1
+    light = Shake(STILL, np.zeros(FRAMES), [MovingPart(mask, random_path(10, rng))]).expose(to_light(picture))
+    changed = (to_picture(light) != picture).any(axis=-1)
+    assert changed[35:55, 45:75].mean() > 0.5
+    assert not changed[:15].any() and not changed[:, :25].any()
+
+
+def test_turns_leave_the_centre_and_move_the_border(rng):
+    picture = photograph()
+    light = Shake(STILL, random_turns(8, rng)).expose(to_light(picture))
+    change = np.abs(to_picture(light).astype(int) - picture).mean(axis=-1)
+    assert change[44:52, 60:68].mean() < 0.3 * change[:, :16].mean()
+
+
+def test_blobs_are_masks(rng):
+    for _ in range(20):
+        mask = soft_blob(96, 128, rng)
+        assert mask.min() == 0 and mask.max() == 1 and mask.dtype == np.float32
+
+
+def test_noise_has_the_variance_that_is_asked_for(rng):
+    light = np.full((200, 200, 3), 0.4, np.float32)
+    sensor = Sensor(shot_noise=1e-4, read_noise=0.01)
+    seen = to_light(sensor.record(light, rng))
+    assert np.var(seen) == pytest.approx(1e-4 * 0.4 + 1e-4, rel=0.05)
+
+
+def test_clipped_lights_draw_bright_streaks(rng):
+    picture = np.full((64, 64, 3), 20, np.uint8)
+    picture[30:34, 30:34] = 255
+    shake = Shake(random_path(20, rng), np.zeros(FRAMES))
+    brightest = [
+        to_picture(shake.expose(Sensor(boost=boost).unclipped(to_light(picture)))).max() for boost in (0.0, 5.0)
+    ]
+    assert brightest[1] > brightest[0] + 30
+
+
+def test_jpeg_of_low_quality_changes_more(rng):
+    light = to_light(photograph())
+    errors = [np.abs(Sensor(quality=q).record(light, rng).astype(int) - photograph()).mean() for q in (30, 75, 98)]
+    assert errors[0] > errors[1] > errors[2] > 0
+
+
+def test_pairs_hang_on_the_key_and_the_seed_alone():
+    settings = ShakeSettings(exposures=3, sharp=0.4)
+    first, again = (shaken_pairs('a', photograph(), settings=settings) for _ in range(2))
+    other = shaken_pairs('b', photograph(), settings=settings)
+    seed = shaken_pairs('a', photograph(), settings=ShakeSettings(exposures=3, sharp=0.4, seed=1))
+    assert all(np.array_equal(one.lq, two.lq) for one, two in zip(first, again))
+    assert not np.array_equal(first[-1].lq, other[-1].lq)
+    assert not np.array_equal(first[-1].lq, seed[-1].lq)
+    assert np.array_equal(first[0].lq, first[0].gt)  # one of three is left sharp
+    assert all(not np.array_equal(pair.lq, pair.gt) and np.array_equal(pair.gt, photograph()) for pair in first[1:])
+
+
+def test_a_folder_becomes_two_lmdb_folders(tmp_path):
+    (tmp_path / 'in').mkdir()
+    for name in ('one', 'two'):
+        cv2.imwrite(str(tmp_path / 'in' / f'{name}.png'), photograph())
+    arguments = ['--input', str(tmp_path / 'in'), '--output', str(tmp_path / 'out'), '--workers', '1']
+    assert main([*arguments, '--exposures', '2', '--sharp', '0', '--largest-side', '64']) == 0
+    lq, gt = (entries(tmp_path / 'out' / f'{name}.lmdb') for name in ('input', 'target'))
+    assert sorted(lq) == sorted(gt) == ['one-0', 'one-1', 'two-0', 'two-1']
+    assert all(lq[key].shape == gt[key].shape == (48, 64, 3) for key in lq)
+
+
+@pytest.mark.parametrize(
+    ('flags', 'told'),
+    [
+        (['--sharp', '1.5'], '--sharp 1.5: expected a share from 0 to 1'),
+        (['--quality', '0'], '--quality 0: expected a quality from 1 to 100'),
+        (['--path', '-3'], '--path -3.0: expected 0 or more'),
+        (['--exposures', '0'], '--exposures 0: expected 1 or more'),
+    ],
+)
+def test_settings_out_of_range_are_refused(flags, told, tmp_path):
+    from datasets_prep.errors import PrepError
+
+    with pytest.raises(PrepError, match=told):
+        main(['--input', str(tmp_path), '--output', str(tmp_path / 'out'), *flags])
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    from datasets_prep.errors import PrepError
+
+    with pytest.raises(PrepError, match='no pictures in'):
+        main(['--input', str(tmp_path), '--output', str(tmp_path / 'out')])
