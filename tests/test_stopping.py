@@ -238,7 +238,7 @@ def test_gradients_are_clipped_on_request(root, monkeypatch):
 
 def test_the_guard_serves_other_model_classes_too(root, monkeypatch, capsys):
     """SRModel with one of BasicSR's own networks, and a loss that turns into NaN."""
-    from aibnet_arch.commands.main import prepare
+    from aibnet_arch.basicsr_patches.preparation import prepare
 
     prepare()
     from basicsr.losses.basic_loss import L1Loss
