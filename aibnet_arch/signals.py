@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Optional
+from typing import Any, Optional
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -17,7 +17,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._name: Optional[str] = None
-        self._former: dict[int, object] = {}
+        self._former: dict[int, Any] = {}
 
     @property
     def name(self) -> Optional[str]:

@@ -22,5 +22,5 @@ def load(*args: Any, weights_only: Optional[bool] = None, **kwargs: Any) -> Any:
         weights_only = kwargs.get('pickle_module') is None
     file = args[0] if args else kwargs.get('f')
     if weights_only and isinstance(file, (str, os.PathLike)):
-        refuse_old_archive(file)
+        refuse_old_archive(os.fspath(file))
     return _load(*args, weights_only=weights_only, **kwargs)

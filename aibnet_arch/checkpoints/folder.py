@@ -116,7 +116,7 @@ class CheckpointFolder:
 
     def newest_whole(self) -> tuple[Optional[dict[str, Any]], list[str]]:
         """The newest training state whose checkpoint is whole, or None, and a line for each newer one that is not."""
-        skipped = []
+        skipped: list[str] = []
         for iteration in self.iterations():
             try:
                 return self.read(iteration), skipped

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ..distributed import share_of_process
 from ..signals import ignore_signals
-from .order import ScheduledSampler
+from .order import ScheduledSampler, TracedDataset
 from .prefetch import PrefetchingLoader
 
 
-def train_loader(dataset: Dataset, opt: Mapping[str, Any], *, first_iter: int) -> DataLoader:
+def train_loader(dataset: TracedDataset, opt: Mapping[str, Any], *, first_iter: int) -> DataLoader:
     """Batches of this process, in the order of its :class:`.ScheduledSampler`, which is the loader's `sampler`.
 
     Args:
-        dataset: what ``datasets.train`` describes, a :class:`.TracedDataset`.
+        dataset: what ``datasets.train`` describes.
         opt: BasicSR's options. ``batch_size_per_gpu`` and ``num_worker_per_gpu`` are multiplied by the GPUs that one
             process has; ``prefetch_mode: cpu`` fetches ``num_prefetch_queue`` batches ahead.
         first_iter: iterations done before (0 for a new run).
@@ -51,7 +51,7 @@ def train_loader(dataset: Dataset, opt: Mapping[str, Any], *, first_iter: int) -
     return DataLoader(dataset, **arguments)
 
 
-def val_loader(dataset: Dataset, *, seed: int) -> DataLoader:
+def val_loader(dataset: TracedDataset, *, seed: int) -> DataLoader:
     """The pictures of a set that this process measures, one at a time."""
     return DataLoader(dataset, batch_size=1, sampler=share_of_process(len(dataset)), generator=_own_generator(seed))
 

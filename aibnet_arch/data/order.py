@@ -9,8 +9,9 @@ again. Here the order of the samples and the random numbers of each sample follo
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class ScheduledSampler(Sampler):
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Sized,
         *,
         processes: int,
         rank: int,
@@ -101,7 +102,7 @@ class TracedDataset(Dataset):
     Everything but ``__getitem__`` is the wrapped dataset's.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:

@@ -51,7 +51,7 @@ class PrefetchingLoader(DataLoader):
         super().__init__(dataset, **arguments)
         self.ahead = ahead
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Any:
         batches = super().__iter__()
         # Without workers the thread would only compete with training for the same random numbers.
         return prefetched(batches, ahead=self.ahead) if self.num_workers else batches

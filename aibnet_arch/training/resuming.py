@@ -36,7 +36,7 @@ class Resuming:
         Raises:
             UserError: there is none where the options say so, or it does not fit them; nothing has changed then.
         """
-        found = [self._choose(opt) if opt['rank'] == 0 else None]
+        found: list[Any] = [self._choose(opt) if opt['rank'] == 0 else None]
         if opt['dist']:
             torch.distributed.broadcast_object_list(found, src=0)
         choice, message = found[0]
