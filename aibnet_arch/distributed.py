@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,50 +14,83 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from .errors import UserError
 
 
-def init_dist(upstream: Callable) -> Callable:
-    """BasicSR's init_dist, but for torchrun, on any device.
+def init_dist(launcher: str, slurm_params: Mapping[str, Any]) -> None:
+    """Join the processes of a run, on any device.
 
-    The device of a process follows from LOCAL_RANK, as torchrun gives it on each of several machines.
+    BasicSR's own, which serves slurm alone here, needs GPUs and numbers them by the process's rank; under torchrun the
+    device follows from LOCAL_RANK, which counts anew on each of several machines.
+
+    Raises:
+        UserError: slurm without GPUs, or pytorch without torchrun.
     """
+    if launcher != 'pytorch':
+        if not torch.cuda.is_available():
+            raise UserError(f'--launcher {launcher} needs GPUs; on CPUs use torchrun and --launcher pytorch')
+        from basicsr.utils import dist_util
 
-    def init(launcher: str, **kwargs: Any) -> None:
-        if launcher != 'pytorch':
-            if not torch.cuda.is_available():
-                raise UserError(f'--launcher {launcher} needs GPUs; on CPUs use torchrun and --launcher pytorch')
-            upstream(launcher, **kwargs)
-            return
-        missing = [name for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK') if name not in os.environ]
-        if missing:
-            raise UserError(
-                f'--launcher pytorch: start the command with torchrun, which sets {", ".join(missing)}: '
-                'torchrun --nproc_per_node=2 -m aibnet_arch train -opt FILE --launcher pytorch'
-            )
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
-        dist.init_process_group(backend='nccl' if torch.cuda.is_available() else 'gloo')
-
-    init.mended = True
-    return init
+        dist_util.init_dist(launcher, **slurm_params)
+        return
+    missing = [name for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK') if name not in os.environ]
+    if missing:
+        raise UserError(
+            f'--launcher pytorch: start the command with torchrun, which sets {", ".join(missing)}: '
+            'torchrun --nproc_per_node=2 -m aibnet_arch train -opt FILE --launcher pytorch'
+        )
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+    dist.init_process_group(backend='nccl' if torch.cuda.is_available() else 'gloo')
 
 
-def model_to_device(self: Any, net: nn.Module) -> nn.Module:
-    """A method of BasicSR's BaseModel: on to the device, and into the wrapper that several processes or GPUs need."""
-    net = net.to(self.device)
-    if self.opt['dist']:
+def on_device(net: nn.Module, device: torch.device, opt: Mapping[str, Any]) -> nn.Module:
+    """A network on its device, and in the wrapper that several processes or GPUs need.
+
+    Args:
+        opt: BasicSR's options: dist, num_gpu, find_unused_parameters.
+    """
+    net = net.to(device)
+    if opt['dist']:
         if not any(parameter.requires_grad for parameter in net.parameters()):
             return net
         return DistributedDataParallel(
             net,
-            device_ids=[torch.cuda.current_device()] if self.device.type == 'cuda' else None,
-            find_unused_parameters=self.opt.get('find_unused_parameters', False),
+            device_ids=[torch.cuda.current_device()] if device.type == 'cuda' else None,
+            find_unused_parameters=opt.get('find_unused_parameters', False),
         )
-    return DataParallel(net) if self.opt['num_gpu'] > 1 else net
+    return DataParallel(net) if opt['num_gpu'] > 1 else net
+
+
+def several_processes() -> bool:
+    """Whether this process is one of several of a run."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def in_any_process(here: bool) -> bool:
+    """Whether it is so in one process of the run or more; all of them must ask."""
+    if not several_processes():
+        return here
+    flag = torch.tensor(float(here), device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
+    dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+    return bool(flag.item())
+
+
+def from_all_processes(value: Any) -> list[Any]:
+    """The values of all processes in the order of their ranks; all of them must call it."""
+    if not several_processes():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def wait_for_all() -> None:
+    """Go on when all processes of the run are here."""
+    if several_processes():
+        dist.barrier()
 
 
 def share_of_process(count: int) -> range:
     """Indices of the samples, out of `count`, that this process validates on."""
-    several = dist.is_available() and dist.is_initialized()
-    return range(dist.get_rank(), count, dist.get_world_size()) if several else range(count)
+    return range(dist.get_rank(), count, dist.get_world_size()) if several_processes() else range(count)
 
 
 def by_one_process(function: Callable) -> Callable:
@@ -65,11 +98,9 @@ def by_one_process(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def wrapper(*args: Any) -> None:
-        several = dist.is_available() and dist.is_initialized()
-        if not several or dist.get_rank() == 0:
+        if not several_processes() or dist.get_rank() == 0:
             function(*args)
-        if several:
-            dist.barrier()
+        wait_for_all()
 
     return wrapper
 
@@ -84,9 +115,9 @@ def process_group_ended() -> Iterator[None]:
     """
     try:
         yield
-        if dist.is_available() and dist.is_initialized():
+        if several_processes():
             dist.barrier()
             dist.destroy_process_group()
     finally:
-        if dist.is_available() and dist.is_initialized() and dist.get_backend() == 'gloo':
+        if several_processes() and dist.get_backend() == 'gloo':
             dist.destroy_process_group()

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Optional
+from typing import Any, Optional
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -17,7 +17,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._name: Optional[str] = None
-        self._former: dict[int, object] = {}
+        self._former: dict[int, Any] = {}
 
     @property
     def name(self) -> Optional[str]:
@@ -58,18 +58,11 @@ class StopRequest:
 STOP = StopRequest()
 
 
-class IgnoringWorkerInit:
-    """A worker_init_fn for data loaders after which the worker ignores the signals.
+def ignore_signals(worker: int) -> None:
+    """A worker_init_fn of data loaders: the worker ends with the process that it works for, and by no signal.
 
     Ctrl-C in a terminal and the cancelling of a cluster's job reach the workers, too; if they died, the
-    iteration that is to be finished could not be. They end with the process that they work for.
+    iteration that is to be finished could not be.
     """
-
-    def __init__(self, then) -> None:
-        self._then = then
-
-    def __call__(self, worker: int) -> None:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        if self._then is not None:
-            self._then(worker)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from aibnet_arch.commands.main import COMMANDS, prepare
+from aibnet_arch.basicsr_patches.preparation import prepare
+from aibnet_arch.commands.main import COMMANDS
 from aibnet_arch.errors import UserError
 from aibnet_arch.evaluation.validation import _test_padded
 from aibnet_arch.losses.psnr_loss import PSNRLoss

@@ -98,7 +98,7 @@ def test_a_data_error_in_training_names_dataset_and_key(tmp_path, monkeypatch, c
 
 
 def test_two_owners_of_a_name_are_both_named(monkeypatch):
-    from aibnet_arch.commands.main import prepare
+    from aibnet_arch.basicsr_patches.preparation import prepare
 
     prepare()
     from basicsr.utils.registry import ARCH_REGISTRY

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from aibnet_arch.commands.main import prepare
+from aibnet_arch.basicsr_patches.functional_tensor import ImportableDataset
+from aibnet_arch.basicsr_patches.preparation import prepare
 from aibnet_arch.data.order import ScheduledSampler, TracedDataset, seeded
 from aibnet_arch.data.prefetch import prefetched
 from aibnet_arch.errors import UserError
@@ -36,8 +37,16 @@ class Numbers(Dataset):
 def batches(count, *, batch, total, first=0, workers=0, seed=1, replicas=1, rank=0, ratio=1):
     """All batches of a run from iteration `first` on, as the trainer's loop sees them."""
     dataset = TracedDataset(Numbers(count))
-    sampler = ScheduledSampler(dataset, replicas, rank, ratio)
-    sampler.schedule(batch_size=batch, total_iter=total, first_iter=first, seed=seed)
+    sampler = ScheduledSampler(
+        dataset,
+        processes=replicas,
+        rank=rank,
+        ratio=ratio,
+        batch_size=batch,
+        total_iter=total,
+        first_iter=first,
+        seed=seed,
+    )
     loader = DataLoader(dataset, batch_size=batch, sampler=sampler, num_workers=workers, drop_last=True)
     result = []
     for epoch in range(first // sampler.batches_per_epoch, sampler.last_epoch + 1):
@@ -114,7 +123,7 @@ def test_workers_that_are_spawned_import_what_they_need(tmp_path, monkeypatch):
     make_dataset(tmp_path, train=2, val=1)
     monkeypatch.chdir(tmp_path)
     opt = {**options()['datasets']['val'], 'dataroot_lq': 'data/val/lq.lmdb', 'phase': 'val', 'scale': 1}
-    loader = DataLoader(TracedDataset(build_dataset(opt)), num_workers=1, multiprocessing_context='spawn')
+    loader = DataLoader(ImportableDataset(build_dataset(opt)), num_workers=1, multiprocessing_context='spawn')
     assert [sample['lq_path'] for sample in loader] == [['p0']]
 
 

@@ -76,9 +76,9 @@ def test_the_y_channel_is_refused_rather_than_ignored(truth):
 
 
 def test_no_metric_takes_a_name_of_basicsrs():
-    from aibnet_arch.basicsr_patches.mends import mend_functional_tensor
+    from aibnet_arch.basicsr_patches.functional_tensor import provide_functional_tensor
 
-    mend_functional_tensor()
+    provide_functional_tensor()
     import basicsr.metrics
 
     assert not {metric.__name__ for metric in BASICSR_METRICS} & set(basicsr.metrics.__all__)

@@ -36,9 +36,9 @@ def psnr(a, b):
 
 
 def test_2d_ssim_equals_basicsrs_and_skimages(photo):
-    from aibnet_arch.basicsr_patches.mends import mend_functional_tensor
+    from aibnet_arch.basicsr_patches.functional_tensor import provide_functional_tensor
 
-    mend_functional_tensor()
+    provide_functional_tensor()
     from basicsr.metrics import calculate_ssim
 
     other = noisy(photo)

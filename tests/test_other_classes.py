@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aibnet_arch.commands.main import prepare
+from aibnet_arch.basicsr_patches.preparation import prepare
 from aibnet_arch.config.checks.keys import check_keys, reads_by
 from aibnet_arch.config.checks.required import required_keys
 from aibnet_arch.config.checks.source import reads_of

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from aibnet_arch.checkpoints.folder import CheckpointFolder
+from aibnet_arch.checkpoints.writing import CheckpointWriter
 from aibnet_arch.errors import CheckpointError, RunError
 from tests.training import assert_equal_weights, log_of, make_dataset, options, run, weights
 from tools import kill_trial
@@ -246,17 +247,17 @@ def test_a_write_that_fails_anywhere_leaves_the_checkpoint_before(file, root, mo
 
 
 def test_what_is_not_finite_is_not_written(tmp_path):
-    folder = CheckpointFolder(models=tmp_path, states=tmp_path)
+    writer = CheckpointWriter(CheckpointFolder(models=tmp_path, states=tmp_path))
     state = {'fine': torch.ones(2), 'broken': torch.tensor([1, float('nan')]), 'count': torch.tensor(3)}
     with pytest.raises(RunError, match=r'1 entries of params are not finite, e\.g\. broken'):
-        folder.save_network('net_g_1.pth', {'params': state})
+        writer.save_network('net_g_1.pth', {'params': state})
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(('keep', 'left'), [(1, {2, 9}), (3, {2, 7, 8, 9}), (99, set(range(1, 10)))])
 def test_few_checkpoints_are_kept_but_the_best_and_the_newest(root, keep, left):
     folder = folder_of(root)
-    gone = folder.prune(keep=keep, best={2})
+    gone = CheckpointWriter(folder).prune(keep=keep, best={2})
     assert set(folder.iterations()) == left
     assert set(gone) | left == set(range(1, 10))
     for suffix in ('models/net_g_*.pth', 'training_states/*.json', 'training_states/*.state'):

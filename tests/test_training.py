@@ -2,12 +2,15 @@
 
 import csv
 import json
+import random
 import re
+from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 
-from tests.training import assert_equal_weights, log_of, make_dataset, options, run, weights
+from tests.training import assert_equal_weights, log_of, make_dataset, model_class, options, run, weights
 
 
 @pytest.fixture(scope='module')
@@ -113,6 +116,40 @@ def test_a_resumed_run_goes_on_where_it_was(root, monkeypatch, tmp_path_factory,
     assert f'iter: {killed_after}.' in newest.read_text()  # "Resuming training from epoch: ..., iter: ..."
     assert_equal_weights(weights(root, 'latest'), weights(other, 'latest'))
     assert_equal_weights(weights(root, 'latest', 'params_ema'), weights(other, 'latest', 'params_ema'))
+
+
+def test_random_numbers_go_on_where_they_were(root, monkeypatch, tmp_path_factory):
+    """Of all three generators: a batch gets noise of each, and validation draws from them, too."""
+    opt = options(stage_iter=[2, 2], total_iter=4)
+    model = model_class()
+    feed_data = model.feed_data
+
+    def feed_noise(self, data):
+        numbers = random.random() + np.random.rand() - 1
+        feed_data(self, {**data, 'lq': data['lq'] + 0.05 * (torch.randn_like(data['lq']) + numbers)})
+
+    monkeypatch.setattr(model, 'feed_data', feed_noise)
+    assert run(opt, root=root, monkeypatch=monkeypatch) == 0
+    whole = weights(root, 'latest')
+    other = tmp_path_factory.mktemp('other')
+    (other / 'data').symlink_to(root / 'data')
+    short = deepcopy(opt)
+    short['val']['val_freq'] = 1  # it changes nothing
+    assert run(short, root=other, monkeypatch=monkeypatch) == 0
+    assert_equal_weights(whole, weights(other, 'latest'))
+    for path in (*other.glob('experiments/run/*/*3.*'), *other.glob('experiments/run/*/*4.*')):
+        path.unlink()
+    random.seed(9), np.random.seed(9), torch.manual_seed(9)
+    assert run(opt, root=other, monkeypatch=monkeypatch, flags=('--auto_resume',)) == 0
+    assert_equal_weights(whole, weights(other, 'latest'))
+
+
+def test_averaged_weights_keep_as_much_as_the_decay_says(root, monkeypatch):
+    assert run(options(ema_decay=0.9, stage_iter=[3, 1], total_iter=4), root=root, monkeypatch=monkeypatch) == 0
+    key = 'sub_decoders.0.to_residual.weight'
+    before, after = weights(root, 1, 'params_ema')[key], weights(root, 2, 'params_ema')[key]
+    assert torch.allclose(after, 0.9 * before + 0.1 * weights(root, 2)[key], atol=1e-7)
+    assert not torch.allclose(before, after, atol=1e-5)
 
 
 def test_resuming_with_other_stages_is_refused(root, monkeypatch, capsys):

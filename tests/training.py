@@ -8,7 +8,8 @@ import numpy as np
 import torch
 import yaml
 
-from aibnet_arch.commands.main import main, prepare
+from aibnet_arch.basicsr_patches.preparation import prepare
+from aibnet_arch.commands.main import main
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.pairs import Pair
 
@@ -106,9 +107,9 @@ def model_class() -> type:
 
 def reset_logger() -> None:
     """BasicSR opens its log file once in a process; a second run needs a second one."""
-    from aibnet_arch.basicsr_patches.mends import mend_functional_tensor
+    from aibnet_arch.basicsr_patches.functional_tensor import provide_functional_tensor
 
-    mend_functional_tensor()
+    provide_functional_tensor()
     from basicsr.utils.logger import initialized_logger
 
     initialized_logger.clear()

@@ -9,7 +9,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from aibnet_arch.basicsr_patches.mends import mend_functional_tensor
+from aibnet_arch.basicsr_patches.functional_tensor import provide_functional_tensor
 from aibnet_arch.metrics import calculate_ssim_2d, calculate_ssim_3d
 
 
@@ -18,7 +18,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--repeats', type=int, default=7, help='default: %(default)s')
     repeats = parser.parse_args(argv).repeats
-    mend_functional_tensor()
+    provide_functional_tensor()
     from basicsr.metrics import calculate_ssim
 
     rng = np.random.default_rng(0)

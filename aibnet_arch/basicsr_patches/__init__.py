@@ -1,1 +1,1 @@
-"""What of BasicSR is replaced while a command runs: each piece with its fault, its promise, and until when."""
+"""What of BasicSR is replaced while a command runs, and what is relied on: the tables, and how they are applied."""

@@ -9,14 +9,12 @@ moment leaves whole files behind, and a checkpoint without a part of it is not t
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Optional
+from typing import Any, Optional
 
-import torch
-
-from ..errors import CheckpointError, RunError
-from ..files import PART, sha256_of, write_whole
+from ..errors import CheckpointError
+from ..files import sha256_of
 from ..weights.state_dicts import read_plain
 
 _OWN = 'sha256_of_this'
@@ -33,65 +31,19 @@ class CheckpointFolder:
     def __init__(self, *, models: Path, states: Path) -> None:
         self.models = models
         self.states = states
-        self._checksums: dict[str, str] = {}
 
     @classmethod
     def of(cls, opt: Mapping[str, Any]) -> 'CheckpointFolder':
         """The folder that BasicSR's options name."""
         return cls(models=Path(opt['path']['models']), states=Path(opt['path']['training_states']))
 
-    # Writing
+    def state_path(self, iteration: int) -> Path:
+        """Where the training state of an iteration is, or would be."""
+        return self.states / f'{iteration}.state'
 
-    def save_network(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write ``models/<name>``.
-
-        Args:
-            name: e.g. 'net_g_5000.pth'.
-            content: parameter key ('params', 'params_ema') to state dict, and plain values beside them.
-
-        Raises:
-            RunError: a weight is not finite, or the file cannot be written; what was there stays.
-        """
-        for key, state in content.items():
-            broken = isinstance(state, Mapping) and [entry for entry, value in state.items() if not _finite(value)]
-            if broken:
-                raise RunError(
-                    f'{name} is not written: {len(broken)} entries of {key} are not finite, e.g. {broken[0]}. '
-                    'The newest checkpoint before it is whole.'
-                )
-        self._checksums[name] = _write(self.models / name, lambda file: torch.save(content, file))
-
-    def save_state(self, iteration: int, state: Mapping[str, Any], *, best_metrics: Optional[Mapping] = None) -> None:
-        """Write the training state, and with it the record that makes the checkpoint of the iteration complete.
-
-        Args:
-            iteration: N.
-            state: what BasicSR's resume_training takes, plain containers and tensors.
-            best_metrics: best values of the validations before this iteration's own.
-        """
-        name = f'{iteration}.state'
-        self._checksums[name] = _write(self.states / name, lambda file: torch.save(state, file))
-        ending = f'_{iteration}.pth'
-        files = {key: value for key, value in self._checksums.items() if key == name or key.endswith(ending)}
-        self._write_record({'iteration': iteration, 'sha256': files, 'best_metrics': best_metrics, 'validated': False})
-        self._checksums = {}
-        for leftover in (*self.models.glob(f'*{PART}'), *self.states.glob(f'*{PART}')):
-            leftover.unlink()
-
-    def note_validation(self, iteration: int, best_metrics: Optional[Mapping]) -> None:
-        """Record that the validation of this iteration is done; nothing if it has no checkpoint."""
-        record = self.record(iteration)
-        if record:
-            self._write_record({**record, 'best_metrics': best_metrics, 'validated': True})
-
-    def _write_record(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps({**record, _OWN: _checksum_of(record)}, indent=1).encode()
-        _write(self._record_path(record['iteration']), lambda file: file.write(text))
-
-    def _record_path(self, iteration: int) -> Path:
+    def record_path(self, iteration: int) -> Path:
+        """Where the record of an iteration is, or would be."""
         return self.states / f'{iteration}.json'
-
-    # Reading
 
     def iterations(self) -> list[int]:
         """Iterations that have a training state, whole or not, newest first."""
@@ -107,7 +59,7 @@ class CheckpointFolder:
         Raises:
             CheckpointError: it is damaged.
         """
-        path = self._record_path(iteration)
+        path = self.record_path(iteration)
         if not path.is_file():
             return {}
         try:
@@ -133,7 +85,7 @@ class CheckpointFolder:
             raise CheckpointError(f'{error.filename} cannot be read: {error.strerror}') from error
 
     def _read(self, iteration: int) -> dict[str, Any]:
-        state_path = self.states / f'{iteration}.state'
+        state_path = self.state_path(iteration)
         checksums = self.record(iteration).get('sha256')
         if checksums is None:
             self._verify_without_record(state_path, iteration)
@@ -164,7 +116,7 @@ class CheckpointFolder:
 
     def newest_whole(self) -> tuple[Optional[dict[str, Any]], list[str]]:
         """The newest training state whose checkpoint is whole, or None, and a line for each newer one that is not."""
-        skipped = []
+        skipped: list[str] = []
         for iteration in self.iterations():
             try:
                 return self.read(iteration), skipped
@@ -172,43 +124,13 @@ class CheckpointFolder:
                 skipped.append(f'iteration {iteration}: {error}')
         return None, skipped
 
-    # Keeping few
 
-    def prune(self, *, keep: int, best: Collection[int]) -> list[int]:
-        """Delete all checkpoints but the newest `keep` and those of the iterations in `best`.
-
-        Returns:
-            The iterations whose checkpoints are gone.
-        """
-        gone = [iteration for iteration in self.iterations()[max(keep, 1) :] if iteration not in best]
-        for iteration in gone:
-            # The state first: without it nothing takes the rest for a checkpoint.
-            paths = (self.states / f'{iteration}.state', *self.networks(iteration), self._record_path(iteration))
-            for path in paths:
-                path.unlink(missing_ok=True)
-        return gone
-
-
-def best_iterations(best_metrics: Optional[Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> set[int]:
-    """Iterations that hold the best value of a metric on a dataset, from BasicSR's best_metric_results."""
-    datasets: Iterable = (best_metrics or {}).values()
-    return {entry['iter'] for metrics in datasets for entry in metrics.values()}
-
-
-def _write(path: Path, write: Callable[[BinaryIO], object]) -> str:
-    try:
-        return write_whole(path, write)
-    except RunError as error:
-        raise RunError(
-            f'{error} Checkpoints written before are whole. Make room on the disk, then go on with --auto_resume.'
-        ) from error
+def sealed(record: Mapping[str, Any]) -> bytes:
+    """The text of a record, with a checksum of itself."""
+    return json.dumps({**record, _OWN: _checksum_of(record)}, indent=1).encode()
 
 
 def _checksum_of(record: Mapping[str, Any]) -> str:
     """Of a record as it comes out of its file."""
     plain = json.loads(json.dumps(record))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def _finite(value: Any) -> bool:
-    return not (isinstance(value, torch.Tensor) and value.is_floating_point()) or bool(torch.isfinite(value).all())

@@ -1,29 +1,14 @@
 """The `basicsr` command: which words it knows, and what runs them."""
 
-import errno
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Optional
 
-from ..errors import RunError, UserError
+from ..basicsr_patches.preparation import prepare
+from ..exit_codes import exit_code_of
 from ..messages import did_you_mean
-
-# No fault of the code: disks that are full, read-only, broken or not ours.
-_OF_THE_MACHINE = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.ESTALE,
-    errno.ENAMETOOLONG,
-)
-INTERRUPTED = 130  # 128 and the number of the signal, as of a shell
 
 
 @dataclass(frozen=True)
@@ -98,58 +83,4 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if name not in COMMANDS:
         print(f'basicsr: no command {name!r}{did_you_mean(name, list(COMMANDS))}\n\n{usage()}', file=sys.stderr)
         return 2
-    try:
-        return COMMANDS[name].run(rest)
-    except UserError as error:
-        print(f'basicsr {name}: {error}', file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f'basicsr {name}: stopped by Ctrl-C', file=sys.stderr)
-        return INTERRUPTED
-    except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
-            raise
-        print(f'basicsr {name}: {error}', file=sys.stderr)
-        return RunError.exit_code
-
-
-def prepare() -> None:
-    """Import BasicSR, mend it and register the plugins.
-
-    Raises:
-        UserError: there is no BasicSR with registries.
-    """
-    from ..basicsr_patches import mends
-
-    try:
-        mends.mend_functional_tensor()
-        import basicsr
-        import basicsr.utils.registry
-    except ModuleNotFoundError as error:
-        raise UserError(_import_advice(error)) from error
-    import basicsr.archs
-    import basicsr.data
-    import basicsr.losses
-    import basicsr.metrics
-    import basicsr.models  # noqa: F401  registers upstream's own classes before the plugins'
-
-    from ..registries.plugins import load_plugins
-
-    mends.apply()
-    load_plugins()
-
-
-def _import_advice(error: ModuleNotFoundError) -> str:
-    if error.name == 'basicsr':
-        return (
-            'BasicSR is not installed here. Install a checkout of it (`pip install --no-build-isolation -e .` there) '
-            "or PyPI's (`pip install --no-build-isolation basicsr==1.4.2`); both need torch to be there first."
-        )
-    if error.name and error.name.startswith('basicsr.'):
-        import basicsr
-
-        return (
-            f'the basicsr in {os.path.dirname(basicsr.__file__)} has no {error.name}: it is older than the registries '
-            '(NAFNet and Restormer bring such a copy). Use an environment of its own, or install BasicSR 1.4.2 there.'
-        )
-    return f'{error.name} is missing in this environment: pip install {error.name}'
+    return exit_code_of(f'basicsr {name}', lambda: COMMANDS[name].run(rest))

@@ -1,15 +1,9 @@
-"""``basicsr train``: BasicSR's own pipeline, mended and with the plugins registered."""
+"""``basicsr train``: BasicSR's own pipeline, and what stands in for a part of it."""
 
-import os
-import sys
-
-from ..distributed import process_group_ended
-from ..training.run import TrainingRun
+from ..basicsr_patches.train_pipeline import train
 
 
 def run_train(arguments: list[str]) -> int:
     """Train; the exit code."""
-    sys.argv = ['basicsr train', *arguments]  # where upstream's pipeline looks for its options
-    with process_group_ended():
-        TrainingRun(os.getcwd()).start()
+    train(arguments)
     return 0

@@ -6,6 +6,7 @@ from os import path as osp
 
 import torch
 
+from ..distributed import init_dist
 from ..errors import UserError
 from ..registries.on_demand import register_wanted
 from .checks import preflight
@@ -42,7 +43,7 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
         opt['num_gpu'] = torch.cuda.device_count()
     opt['dist'] = arguments.launcher != 'none'
     if opt['dist']:
-        dist_util.init_dist(arguments.launcher, **(opt.get('dist_params', {}) if arguments.launcher == 'slurm' else {}))
+        init_dist(arguments.launcher, opt.get('dist_params') or {})
     opt['rank'], opt['world_size'] = dist_util.get_dist_info()
     opt['manual_seed_is_drawn'] = opt.get('manual_seed') is None
     opt['manual_seed'] = _common_seed(opt)

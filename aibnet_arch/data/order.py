@@ -8,10 +8,10 @@ again. Here the order of the samples and the random numbers of each sample follo
 """
 
 import math
-import pickle
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,64 +23,69 @@ from ..errors import RunError, UserError
 class ScheduledSampler(Sampler):
     """Yields (index, seed of the sample) for the iterations of one epoch, whole batches only.
 
-    Takes the place of BasicSR's EnlargedSampler and has its arguments:
-
     Args:
         dataset: what is sampled.
-        num_replicas, rank: processes of the run and which this is.
+        processes, rank: of the run, and which of them this is.
         ratio: how often each sample stands in an epoch (`dataset_enlarge_ratio`).
+        batch_size: samples of a batch of this process.
+        total_iter: iterations of the run.
+        first_iter: iterations done before (0 for a new run).
+        seed: manual_seed.
+
+    Attributes:
+        batches_per_epoch: of this process.
+
+    Raises:
+        UserError: the epoch is shorter than one batch.
     """
 
-    def __init__(self, dataset: Dataset, num_replicas: int, rank: int, ratio: int = 1) -> None:
-        self.dataset = dataset
-        self.num_replicas = num_replicas
-        self.rank = rank
-        self.num_samples = math.ceil(len(dataset) * ratio / num_replicas)
-        self.epoch = 0
-
-    def schedule(self, *, batch_size: int, total_iter: int, first_iter: int, seed: int) -> None:
-        """Fix the run.
-
-        Args:
-            batch_size: samples of a batch of this process.
-            total_iter: iterations of the run.
-            first_iter: iterations done before (0 for a new run).
-            seed: manual_seed.
-
-        Raises:
-            UserError: the epoch is shorter than one batch.
-        """
-        self.batches_per_epoch = self.num_samples // batch_size
+    def __init__(
+        self,
+        dataset: Sized,
+        *,
+        processes: int,
+        rank: int,
+        ratio: int,
+        batch_size: int,
+        total_iter: int,
+        first_iter: int,
+        seed: int,
+    ) -> None:
+        self._dataset = dataset
+        self._processes, self._rank = processes, rank
+        self._num_samples = math.ceil(len(dataset) * ratio / processes)
+        self.batches_per_epoch = self._num_samples // batch_size
         if not self.batches_per_epoch:
             raise UserError(
-                f'datasets.train: {len(self.dataset)} images make {self.num_samples} samples per process and epoch, '
+                f'datasets.train: {len(dataset)} images make {self._num_samples} samples per process and epoch, '
                 f'less than one batch of {batch_size}: lower batch_size_per_gpu, or set dataset_enlarge_ratio to '
-                f'{math.ceil(batch_size * self.num_replicas / len(self.dataset))} or more'
+                f'{math.ceil(batch_size * processes / len(dataset))} or more'
             )
-        self.batch_size, self.total_iter, self.first_iter, self.seed = batch_size, total_iter, first_iter, seed
+        self._batch_size, self._total_iter, self._first_iter, self._seed = batch_size, total_iter, first_iter, seed
+        self._epoch = 0
 
     @property
     def last_epoch(self) -> int:
         """The epoch (from 0) that holds the last iteration."""
-        return math.ceil(self.total_iter / self.batches_per_epoch) - 1
+        return math.ceil(self._total_iter / self.batches_per_epoch) - 1
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+        self._epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        done_before = self.epoch * self.batches_per_epoch
-        start = max(self.first_iter - done_before, 0)
-        stop = min(self.total_iter - done_before, self.batches_per_epoch)
-        generator = torch.Generator().manual_seed(_seed(self.seed, self.epoch))
-        order = torch.randperm(self.num_samples * self.num_replicas, generator=generator).tolist()
-        mine = order[self.rank :: self.num_replicas]
-        for position in range(start * self.batch_size, stop * self.batch_size):
+        done_before = self._epoch * self.batches_per_epoch
+        start = max(self._first_iter - done_before, 0)
+        stop = min(self._total_iter - done_before, self.batches_per_epoch)
+        generator = torch.Generator().manual_seed(_seed(self._seed, self._epoch))
+        order = torch.randperm(self._num_samples * self._processes, generator=generator).tolist()
+        mine = order[self._rank :: self._processes]
+        for position in range(start * self._batch_size, stop * self._batch_size):
             # N processes with batches of B see the samples that one process with batches of N B sees.
-            place = position * self.num_replicas + self.rank
-            yield mine[position] % len(self.dataset), _seed(self.seed, self.epoch, place)
+            place = position * self._processes + self._rank
+            yield mine[position] % len(self._dataset), _seed(self._seed, self._epoch, place)
 
     def __len__(self) -> int:
-        return self.num_samples
+        return self._num_samples
 
 
 class SampleError(RunError):
@@ -97,7 +102,7 @@ class TracedDataset(Dataset):
     Everything but ``__getitem__`` is the wrapped dataset's.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -105,10 +110,6 @@ class TracedDataset(Dataset):
 
     def __getattr__(self, name: str):
         return getattr(self.dataset, name)
-
-    def __reduce__(self) -> tuple:
-        # Into a loader's process that was spawned: upstream can be imported there only after its mend.
-        return _unpickle, (pickle.dumps(self.dataset),)
 
     def __getitem__(self, where):
         index, seed = where if isinstance(where, tuple) else (where, None)
@@ -132,13 +133,6 @@ class TracedDataset(Dataset):
             f'dataset {opt.get("name")!r}: sample {index} ({place}) of {roots} cannot be loaded: '
             f'{type(error).__name__}: {error}. Check the file with `basicsr check -opt FILE --decode all`.'
         )
-
-
-def _unpickle(dataset: bytes) -> TracedDataset:
-    from ..basicsr_patches.mends import mend_functional_tensor
-
-    mend_functional_tensor()
-    return TracedDataset(pickle.loads(dataset))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class PatchSchedule:
     def problems(opt: Mapping[str, Any]) -> Iterator[str]:
         """What is wrong with the options, a message each."""
         dataset = opt['datasets'].get('train') or {}
-        given = {key: dataset.get(key) for key in KEYS if dataset.get(key) is not None}
+        given: dict[str, Any] = {key: dataset.get(key) for key in KEYS if dataset.get(key) is not None}
         numbers = [number for values in given.values() for number in (values if isinstance(values, list) else [None])]
         if not given or not all(isinstance(number, (int, float)) for number in numbers):
             return  # of types other checks tell

@@ -3,7 +3,9 @@
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from torch.utils.data import DataLoader, Dataset
 
 Item = TypeVar('Item')
 _END = object()
@@ -33,3 +35,23 @@ def prefetched(items: Iterable[Item], *, ahead: int) -> Iterator[Item]:
         if item is _END:
             return
         yield item
+
+
+class PrefetchingLoader(DataLoader):
+    """A loader whose batches are fetched in advance.
+
+    In the place of BasicSR's PrefetchDataLoader, which hangs without workers, and with them when a sample fails.
+
+    Args:
+        dataset, arguments: of DataLoader.
+        ahead: how many batches.
+    """
+
+    def __init__(self, dataset: Dataset, *, ahead: int, **arguments: Any) -> None:
+        super().__init__(dataset, **arguments)
+        self.ahead = ahead
+
+    def __iter__(self) -> Any:
+        batches = super().__iter__()
+        # Without workers the thread would only compete with training for the same random numbers.
+        return prefetched(batches, ahead=self.ahead) if self.num_workers else batches

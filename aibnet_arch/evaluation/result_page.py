@@ -33,7 +33,7 @@ class ResultPage:
         self._better = {name: each.get('better') or usual_better(each['type']) for name, each in metrics.items()}
         self._with_maps = settings.get('blur_maps', False)
         self._number, self._step = opt['rank'] + 1, opt['world_size']  # process r has the pictures r, r + N and so on
-        self._page: Optional[Page] = None
+        self._page: Any = None  # of the first process
         by_one_process(self._open)()
 
     @classmethod

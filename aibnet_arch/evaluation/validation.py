@@ -17,6 +17,7 @@ from typing import Any, Optional
 import torch
 from tqdm import tqdm
 
+from ..distributed import from_all_processes
 from ..errors import RunError, StoppedError, UserError
 from ..metrics import EvaluationTable, last_outcome
 from ..metrics.aligned import ALIGNED
@@ -25,7 +26,7 @@ from ..signals import STOP
 from .result_page import ResultPage
 
 
-def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> None:
+def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) -> None:
     """Measure a model on a dataset; a method of BasicSR's SRModel, with its arguments.
 
     For networks that take no picture of any size, ``val.pad_to: 8`` pads pictures by reflection to a multiple of 8, and
@@ -39,17 +40,17 @@ def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> 
         StoppedError: a signal came; nothing is logged then.
     """
     dataset_name = dataloader.dataset.opt['name']
-    val_options = self.opt['val']
+    val_options = model.opt['val']
     metrics = val_options.get('metrics') or {}
     if not len(dataloader.dataset):
         raise UserError(f'dataset {dataset_name!r} has no pictures')
-    page = ResultPage.of(self.opt, dataset_name)
+    page = ResultPage.of(model.opt, dataset_name)
     rows = []
     for sample in tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False)):
         if STOP.name is not None:
             break
-        rows.append(_measure(self, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img, page=page))
-    rows, stopped = _gathered(self.opt, rows)
+        rows.append(_measure(model, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img, page=page))
+    rows, stopped = _gathered(rows)
     if stopped:
         raise StoppedError(f'stopped while validating on {dataset_name!r}')
     entries = [row.pop('entry') for row in rows]
@@ -57,20 +58,20 @@ def validate(self: Any, dataloader, current_iter, tb_logger, save_img: bool) -> 
     for row in rows:
         table.add(**row)
     if metrics:
-        self._initialize_best_metric_results(dataset_name)
-        self.metric_results = table.means()
-        for metric, value in self.metric_results.items():
-            self._update_best_metric_result(dataset_name, metric, value, current_iter)
-        self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
-    if not self.opt['is_train'] and self.opt['rank'] == 0:
-        base = Path(self.opt['path']['log']) / dataset_name
+        model._initialize_best_metric_results(dataset_name)
+        model.metric_results = table.means()
+        for metric, value in model.metric_results.items():
+            model._update_best_metric_result(dataset_name, metric, value, current_iter)
+        model._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+    if not model.opt['is_train'] and model.opt['rank'] == 0:
+        base = Path(model.opt['path']['log']) / dataset_name
         table.write(base.with_name(f'{base.name}.csv'), base.with_name(f'{base.name}.json'))
         if page:
             page.finish(entries)
 
 
 def _measure(
-    self: Any,
+    model: Any,
     sample: Mapping,
     dataset_name: str,
     current_iter,
@@ -84,23 +85,23 @@ def _measure(
     from basicsr.utils import imwrite, tensor2img
 
     name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
-    self.feed_data(sample)
+    model.feed_data(sample)
     started = time.perf_counter()
-    _test_padded(self)
-    if self.device.type == 'cuda':
+    _test_padded(model)
+    if model.device.type == 'cuda':
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started
-    visuals = self.get_current_visuals()
+    visuals = model.get_current_visuals()
     finite = bool(torch.isfinite(visuals['result']).all())
     pictures = {'img': tensor2img([torch.nan_to_num(visuals['result'])])}
     if 'gt' in visuals:
         pictures['img2'] = tensor2img([visuals['gt']])
-    maps = page.maps_of(self) if page else {}
-    del self.lq, self.output  # before the metrics: they need no GPU memory
-    if hasattr(self, 'gt'):
-        del self.gt
+    maps = page.maps_of(model) if page else {}
+    del model.lq, model.output  # before the metrics: they need no GPU memory
+    if hasattr(model, 'gt'):
+        del model.gt
     if save_img:
-        picture_path = _picture_path(self.opt, dataset_name, name, current_iter)
+        picture_path = _picture_path(model.opt, dataset_name, name, current_iter)
         try:
             imwrite(pictures['img'], picture_path)
         except OSError as error:
@@ -120,29 +121,26 @@ def _measure(
     return row
 
 
-def _test_padded(self: Any) -> None:
+def _test_padded(model: Any) -> None:
     """The model's own test, of a picture that is padded as ``val.pad_to`` and ``val.pad_to_square`` say."""
-    val_options = self.opt['val']
+    val_options = model.opt['val']
     multiple, square = val_options.get('pad_to') or 1, val_options.get('pad_to_square', False)
     if multiple == 1 and not square:
-        self.test()
+        model.test()
         return
-    given = self.lq
+    given = model.lq
     if square:
         multiple *= math.ceil(max(given.shape[2:]) / multiple)
-    self.lq = pad_to_multiple(given, multiple)
-    self.test()
-    factor = self.output.shape[-1] // self.lq.shape[-1]
-    self.lq = given
-    self.output = self.output[..., : factor * given.shape[2], : factor * given.shape[3]]
+    model.lq = pad_to_multiple(given, multiple)
+    model.test()
+    factor = model.output.shape[-1] // model.lq.shape[-1]
+    model.lq = given
+    model.output = model.output[..., : factor * given.shape[2], : factor * given.shape[3]]
 
 
-def _gathered(opt: Mapping, rows: list[dict]) -> tuple[list[dict], bool]:
+def _gathered(rows: list[dict]) -> tuple[list[dict], bool]:
     """The rows of all processes in the dataset's order, and whether one of them was stopped."""
-    if not opt['dist']:
-        return rows, STOP.name is not None
-    shares: list = [None] * opt['world_size']
-    torch.distributed.all_gather_object(shares, (rows, STOP.name is not None))
+    shares = from_all_processes((rows, STOP.name is not None))
     # Process r has the pictures r, r + N, r + 2 N and so on.
     turns = zip_longest(*(share for share, _ in shares))
     return [row for turn in turns for row in turn if row is not None], any(stopped for _, stopped in shares)

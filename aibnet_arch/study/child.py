@@ -14,7 +14,9 @@ import threading
 import time
 from pathlib import Path
 
+from ..basicsr_patches.preparation import prepare
 from ..errors import RunError
+from ..exit_codes import exit_code_of
 from ..training.history import History
 from .locks import locked
 from .results import Result
@@ -25,14 +27,20 @@ WATCH_SECONDS = 0.5
 
 def main(folder: Path, *, parent: int) -> int:
     """Train to the end, going on from the newest checkpoint, and write the result; the exit code of training."""
-    from ..commands.main import main as basicsr
-
     with locked(folder / LOCK):
         threading.Thread(target=_stop_without, args=(parent,), daemon=True).start()
-        code = basicsr(['train', '-opt', str(folder / 'options.yml'), '--auto_resume'])
+        code = exit_code_of('basicsr train', lambda: _train(folder / 'options.yml'))
         if code == 0:
             _result(folder).write(folder)
     return code
+
+
+def _train(options: Path) -> int:
+    prepare()
+    from ..basicsr_patches.train_pipeline import train  # once BasicSR can be imported
+
+    train(['-opt', str(options), '--auto_resume'])
+    return 0
 
 
 def _stop_without(parent: int) -> None:

@@ -1,6 +1,7 @@
 """The progressive-stage model class, on top of BasicSR's SRModel."""
 
 from copy import deepcopy
+from typing import Optional
 
 import torch
 from basicsr.models.sr_model import SRModel
@@ -40,6 +41,7 @@ class AIBNetModel(SRModel):
     """
 
     schedules_by_stages = True  # the schedule's periods may be left out
+    _restorer: Optional[Restorer] = None
 
     # Set up
 
@@ -56,7 +58,8 @@ class AIBNetModel(SRModel):
         self._stage_of_weights = self.network.active_sub_decoders
         self._load_pretrained_parts()
         self.network.set_checkpointing(self.settings.checkpointing)
-        self.network.frozen_dtype = PRECISIONS.get(self.settings.frozen_precision)
+        frozen = self.settings.frozen_precision
+        self.network.frozen_dtype = PRECISIONS[frozen] if frozen else None
         if self.settings.channels_last:
             self.network.to(memory_format=torch.channels_last)
         self._enter_stage(1, networks=[self.network])
@@ -114,7 +117,8 @@ class AIBNetModel(SRModel):
         self.network.zero_grad(set_to_none=True)  # of parts that are frozen now, nothing else would free them
         ema = [self.net_g_ema] if self.ema_decay > 0 else []
         self._enter_stage(iteration, networks=[self.network, *ema])
-        self.optimizers, self.schedulers = [], []
+        self.optimizers.clear()
+        self.schedulers.clear()
         self.setup_optimizers()
         self.setup_schedulers()
 
@@ -161,7 +165,7 @@ class AIBNetModel(SRModel):
     def test(self) -> None:
         """Restore ``self.lq`` with the settings of inference below ``val:``."""
         network = getattr(self, 'net_g_ema', self.network)
-        if getattr(self, '_restorer', None) is None or self._restorer.network is not network:
+        if self._restorer is None or self._restorer.network is not network:
             self._restorer = Restorer(network, InferenceSettings.from_options(self.opt.get('val')))
         self.output = self._restorer(self.lq)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from ..errors import UserError
 from ..files import write_whole
@@ -22,7 +22,7 @@ class TrainingClock:
 
     def __init__(self) -> None:
         self._before = 0.0
-        self._since = None
+        self._since: Optional[float] = None
 
     @property
     def seconds(self) -> float:

@@ -10,7 +10,8 @@ import torch
 
 def random_states() -> dict[str, Any]:
     """States of Python's, numpy's and torch's generators, the GPU's of this process included."""
-    kind, keys, *rest = np.random.get_state()
+    state: Any = np.random.get_state()
+    kind, keys, *rest = state
     return {
         'python': random.getstate(),
         # Tensors, since torch's safe reader of older versions takes no numpy arrays.

@@ -1,10 +1,16 @@
 """No optimizer steps with a loss or a gradient that is not finite; gradients are clipped on request."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
+from basicsr.utils import get_root_logger
 from torch import Tensor, nn
+
+from ..distributed import in_any_process
+from ..errors import RunError
+
+MOST_SKIPPED = 10
 
 
 class NonFiniteError(ArithmeticError):
@@ -18,13 +24,19 @@ class StepGuard:
 
     Args:
         model: a model of BasicSR. Losses are the outputs of its modules ``cri_*``, or what it leaves in its
-            attribute ``loss_terms``.
-        max_norm: gradients of an optimizer are scaled down to this norm (over all of them); None: never.
+            attribute ``loss_terms``. ``train.grad_clip`` is the norm to which the gradients of an optimizer (all of
+            them together) are scaled down, ``train.max_skipped_steps`` how many steps in a row may be refused.
+
+    Attributes:
+        skipped, skipped_in_row: steps that were refused, in all and since the last one that was taken.
     """
 
-    def __init__(self, model: Any, *, max_norm: Optional[float] = None) -> None:
+    def __init__(self, model: Any) -> None:
+        train = model.opt['train']
         self._model = model
-        self._max_norm = max_norm
+        self._max_norm = train.get('grad_clip')
+        self._most_skipped = train.get('max_skipped_steps') or MOST_SKIPPED
+        self.skipped = self.skipped_in_row = 0
         self._watched: list[torch.optim.Optimizer] = []
         self._outputs: dict[str, Any] = {}
         self._buffers: list[Tensor] = []
@@ -54,20 +66,48 @@ class StepGuard:
         modules = (module for network in networks for module in network.modules() if module.training)
         self._buffers = [buffer for module in modules for buffer in module.buffers(recurse=False)]
 
-    def begin(self) -> None:
-        """Call before an iteration: keep the buffers, which a forward pass may spoil (batch norm statistics)."""
+    def step(self, iteration: int, *, batch: Sequence[str]) -> None:
+        """Let the model optimize its parameters, or leave it as it was if a number is not finite.
+
+        Args:
+            iteration: the number of this one.
+            batch: names of its samples, for the message.
+
+        Raises:
+            RunError: too many steps in a row were refused.
+        """
         self._outputs = {}
-        self._saved = [buffer.clone() for buffer in self._buffers]
+        self._saved = [buffer.clone() for buffer in self._buffers]  # a forward pass may spoil batch norm's statistics
+        try:
+            self._model.optimize_parameters(iteration)
+        except NonFiniteError as error:
+            self._refuse(f'Iteration {iteration}: step skipped', f'{error}. The batch: {", ".join(batch)}')
+        else:
+            self.skipped_in_row = 0
+
+    def _refuse(self, what: str, why: str) -> None:
+        self.skipped += 1
+        self.skipped_in_row += 1
+        losses = self._losses()
+        self._undo()
+        message = f'{what} ({self.skipped_in_row} in a row, {self.skipped} in all): {why}'
+        if self.skipped_in_row >= self._most_skipped:
+            raise RunError(
+                f'{message}. That is train.max_skipped_steps. No such step was taken. Look at these pictures, '
+                'lower the learning rate or set train.grad_clip, then go on with --auto_resume.'
+            )
+        get_root_logger().warning(message)
+        self._model.log_dict = {**losses, 'skipped_steps': self.skipped}
 
     @torch.no_grad()
-    def undo(self) -> None:
-        """Call after a step that was refused: give the buffers back and drop the gradients."""
+    def _undo(self) -> None:
+        """Give the buffers back and drop the gradients."""
         for buffer, saved in zip(self._buffers, self._saved):
             buffer.copy_(saved)
         for optimizer in self._watched:
             optimizer.zero_grad(set_to_none=True)
 
-    def losses(self) -> dict[str, float]:
+    def _losses(self) -> dict[str, float]:
         """Loss terms of this iteration, as far as they are known."""
         terms: Mapping[str, Any] = getattr(self._model, 'loss_terms', None) or self._outputs
         return {name: value for key, output in terms.items() for name, value in _scalars(key, output)}
@@ -86,7 +126,7 @@ class StepGuard:
             torch._foreach_mul_(gradients, factor)
 
     def _describe(self, optimizer: torch.optim.Optimizer, norm: Tensor) -> str:
-        losses = self.losses()
+        losses = self._losses()
         told = ', '.join(f'{name} {value:.4g}' for name, value in losses.items())
         if torch.isfinite(norm):
             what = 'the loss is not finite'
@@ -108,10 +148,7 @@ def refuse_unless_finite(loss: Tensor) -> None:
 
 def _finite_everywhere(value: Tensor) -> bool:
     """Whether the scalar is finite in all processes of the run: all of them skip a step, or none."""
-    bad = (~torch.isfinite(value)).float()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(bad, op=torch.distributed.ReduceOp.MAX)
-    return not bad.item()
+    return not in_any_process(not torch.isfinite(value).item())
 
 
 def _norm(gradients: Iterable[Tensor]) -> Tensor:

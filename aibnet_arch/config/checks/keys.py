@@ -27,11 +27,12 @@ _PIPELINE = (
 _LOADING = ('basicsr.data', 'basicsr.data.prefetch_dataloader')
 # Modules here that run in the place of BasicSR's, whatever the model class.
 _STAND_INS = (
-    'basicsr_patches.mends',
-    'basicsr_patches.model_files',
+    'basicsr_patches.model_methods',
+    'basicsr_patches.train_pipeline',
     'checkpoints.folder',
     'config.command_line',
     'config.option_file',
+    'data.loading',
     'data.order',
     'data.patch_schedule',
     'data.prefetch',
@@ -43,9 +44,10 @@ _STAND_INS = (
     'training.history',
     'training.random_states',
     'training.resumed_options',
-    'training.run',
+    'training.iteration',
+    'training.resuming',
     'training.step_guard',
-    'training.supervision',
+    'training.validations',
 )
 _HERE = __name__.partition('.')[0]
 _INSTALLED = ('torch', 'torchvision', 'numpy', 'abc', 'builtins', 'typing', 'collections')

@@ -1,0 +1,127 @@
+"""`basicsr train`: BasicSR's train_pipeline, with six of its module's names replaced while it runs."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from basicsr import train as upstream
+from basicsr.data import build_dataset
+from basicsr.utils.options import copy_opt_file
+
+from ..config.command_line import parse_options
+from ..data.loading import train_loader, val_loader
+from ..distributed import by_one_process, process_group_ended
+from ..errors import OptionError, StoppedError
+from ..signals import STOP, StoppedEarly
+from ..training.iteration import TrainedModel
+from ..training.resuming import Resuming
+from .functional_tensor import ImportableDataset
+from .model_methods import build_safe_model
+from .table import WHILE_TRAINING, replaced
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Train to the end of the run; `prepare` comes first.
+
+    Args:
+        arguments: of the command. Experiments go below the current directory by default.
+
+    Raises:
+        UserError: what the command prints; see errors.py for the exit codes.
+    """
+    sys.argv = ['basicsr train', *arguments]  # where parse_options looks
+    with process_group_ended():
+        TrainPipeline().run(os.getcwd())
+
+
+class TrainPipeline:
+    """One run of train_pipeline, and what stands in for the names that it uses, in the order in which it does."""
+
+    def __init__(self) -> None:
+        self._resuming = Resuming()
+        self._options = ''
+        self._originals: Any = {}
+        self._tb_logger: Optional[Any] = None
+        self._val_loaders: list = []
+        self._batches_per_epoch = 0
+
+    def run(self, root_path: str) -> None:
+        """Train; experiments and TensorBoard's logs go below `root_path` by default."""
+        with replaced(WHILE_TRAINING, self) as self._originals:
+            try:
+                STOP.listen_early()
+                upstream.train_pipeline(root_path)
+            except StoppedEarly as error:
+                raise StoppedError(f'stopped by {error} before training began: there is nothing to save') from None
+            finally:
+                STOP.close()
+                self._val_loaders = []
+                _end_workers()
+                self._resuming.release()
+
+    def parse_options(self, root_path: str, is_train: bool) -> tuple[dict, Any]:
+        """Read and checked, and their text remembered."""
+        opt, arguments = parse_options(root_path, is_train=is_train)
+        self._options = arguments.options
+        return opt, arguments
+
+    def load_resume_state(self, opt: dict) -> Optional[dict]:
+        """The state to go on from, verified, or None for a new run."""
+        return self._resuming.load(opt)
+
+    def copy_opt_file(self, opt_file: str, experiments_root: str) -> None:
+        """BasicSR's, by the first process; the others wait until its folders are there."""
+        by_one_process(copy_opt_file)(opt_file, experiments_root)
+
+    def init_tb_loggers(self, opt: dict) -> Optional[Any]:
+        """BasicSR's, remembered."""
+        self._tb_logger = self._originals['init_tb_loggers'](opt)
+        return self._tb_logger
+
+    def create_train_val_dataloader(self, opt: dict, logger: Any) -> tuple:
+        """Loader and sampler of training, loaders of validation, the last epoch, and total_iter."""
+        for warning in self._resuming.warnings:
+            logger.warning(warning)
+        for phase, options in opt['datasets'].items():
+            dataset = ImportableDataset(build_dataset(options))
+            logger.info(f'{options["name"]} ({phase}): {len(dataset)} images')
+            if phase == 'train':
+                loader = train_loader(dataset, opt, first_iter=self._resuming.first_iter)
+            elif phase.split('_')[0] == 'val':
+                self._val_loaders.append(val_loader(dataset, seed=opt['manual_seed']))
+            else:
+                raise OptionError([f'datasets.{phase}: training knows train, val, val_2 and so on'])
+        sampler: Any = loader.sampler
+        self._batches_per_epoch = sampler.batches_per_epoch
+        # BasicSR's loop runs one epoch more than it is told.
+        logger.info(f'{sampler.batches_per_epoch} iterations an epoch; the last epoch is {sampler.last_epoch}.')
+        return loader, sampler, self._val_loaders, sampler.last_epoch, int(opt['train']['total_iter'])
+
+    def build_model(self, opt: dict) -> TrainedModel:
+        """The model of the options as the loop is to see it; from here on signals are requests."""
+        model = TrainedModel(
+            build_safe_model(opt),
+            val_loaders=self._val_loaders,
+            tb_logger=self._tb_logger,
+            batches_per_epoch=self._batches_per_epoch,
+            options=self._options,
+            flat_options=self._resuming.flat_options,
+        )
+        STOP.listen()
+        return model
+
+
+def _end_workers() -> None:
+    """End data loading processes that are left after an error: they ignore the signal that Python sends at exit."""
+    children = multiprocessing.active_children()
+    if not children:
+        return
+    former = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes a killed worker for a failure
+    for child in children:
+        child.kill()
+    for child in children:
+        child.join()
+    signal.signal(signal.SIGCHLD, former)
