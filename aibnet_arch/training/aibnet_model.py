@@ -10,6 +10,7 @@ from ..blurmap.maps import coloured
 from ..errors import OptionError
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer, autocast
 from ..modeling import AIBNet
+from ..modeling.lean import Lean
 from ..weights.pretrained import load_encoder, load_stages
 from .aibnet_options import check_options
 from .settings import TrainingSettings
@@ -56,7 +57,7 @@ class AIBNetModel(SRModel):
         self._stage_of_weights = self.network.active_sub_decoders
         self._load_pretrained_parts()
         self.network.set_checkpointing(self.settings.checkpointing)
-        self.network.frozen_dtype = PRECISIONS.get(self.settings.frozen_precision)
+        self.network.lean = Lean(precision=PRECISIONS.get(self.settings.frozen_precision))
         if self.settings.channels_last:
             self.network.to(memory_format=torch.channels_last)
         self._enter_stage(1, networks=[self.network])
