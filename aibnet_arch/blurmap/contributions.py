@@ -21,10 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..modeling import AIBNet
-from ..modeling.channel_mix import project
 from ..modeling.hfs_block import HFSBlock
+from ..modeling.lean.sfdh_block import sfem_term
 from ..modeling.sfdh_block import SFDHBlock
-from ..modeling.strips import Crop, MapsAndSums, over_strips
 
 SFEM, HFS_BLOCK = 'sfem', 'hfs_block'
 
@@ -92,7 +91,7 @@ def observe(network: AIBNet, image: Tensor) -> Contributions:
         for part, block in _blocks(network):
             if part.kind == SFEM:
                 handle = block.register_forward_pre_hook(
-                    lambda block, inputs, part=part: add(part, sfem_contribution(block, inputs[0]))
+                    lambda block, inputs, part=part: add(part, sfem_term(block, inputs[0]))
                 )
             else:
                 handle = block.register_forward_hook(
@@ -101,20 +100,6 @@ def observe(network: AIBNet, image: Tensor) -> Contributions:
             stack.callback(handle.remove)
         restored = network(image)
     return Contributions(restored[0].cpu(), {part: (total / counts[part]).cpu() for part, total in totals.items()})
-
-
-def sfem_contribution(block: SFDHBlock, x: Tensor) -> Tensor:
-    """SFEM's term of Eq. (1), W * SFEM(LN(x)): (B, C, H, W) -> (B, C, H, W).
-
-    Computed anew in strips: the block itself never has it apart from the rest.
-    """
-
-    def gather(crop: Crop, x: Tensor) -> MapsAndSums:
-        value, sums = block.sfem.gather(block.norm1(x), crop)
-        return (value,), sums
-
-    (value,), sums = over_strips(gather, [x], halo=1, channels=5 * x.shape[1])
-    return project(value, block.sfem_weight[:, :, 0] * block.sfem.matrix(*sums))
 
 
 def _blocks(network: AIBNet) -> Iterator[tuple[Part, torch.nn.Module]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..modeling import AIBNet
-from ..modeling.aibnet import SCALE
+from ..modeling.lean import SCALE, Lean
 from .tiles import restore_in_tiles
 
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -20,7 +20,7 @@ class InferenceSettings:
     """Settings of inference; the first three of AIBNet alone.
 
     Attributes:
-        window: take statistics over a window of that many pixels (``AIBNet.set_window``).
+        window: take statistics over a window of that many pixels (:class:`.Lean`).
         up_to: stop after this sub-decoder.
         tiles: {size: 512, overlap: 32} restores tile by tile, in memory that does not grow with the picture.
         channels_last: weights and pictures in channels-last layout.
@@ -97,8 +97,9 @@ class Restorer:
         settings, network = self._settings, self.network
         was_training = network.training
         network.eval()
-        if isinstance(network, AIBNet):
-            network.set_window(settings.window)
+        lean = network.lean if isinstance(network, AIBNet) else None
+        if settings.window is not None:
+            network.lean = Lean(window=settings.window)
         try:
             with autocast(image.device, settings.autocast):
                 if settings.tiles:
@@ -106,7 +107,7 @@ class Restorer:
                 return self._restore(image)
         finally:
             if isinstance(network, AIBNet):
-                network.set_window(None)
+                network.lean = lean
             network.train(was_training)
 
     def _restore(self, image: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """AIBNet: an encoder and a chain of sub-decoders, Figure 2 (a)."""
 
-from collections.abc import Sequence
-from typing import Optional, Union
+from collections.abc import Collection, Sequence
+from typing import Any, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +10,12 @@ from ..errors import CheckpointError
 from .arguments import check_arguments
 from .encoders import ENCODERS
 from .fusion import FUSIONS
+from .lean import SCALE, Lean, is_captured
+from .level_settings import LEVELS, LevelSettings
 from .padding import pad_to_multiple
 from .signature import KEY, Signature
-from .sub_decoder import LEVELS, SubDecoder
-
-SCALE = 2**LEVELS  # e5 has 1/16 of the resolution
+from .spatial import SPATIAL_MODULES
+from .sub_decoder import SubDecoder
 
 
 class AIBNet(nn.Module):
@@ -37,6 +38,7 @@ class AIBNet(nn.Module):
         normalize_logits: L2-normalise Q and K along the positions; False reads Eq. (2) and (5) literally.
         decoupler_groups: groups of channels that share a low-pass filter (Eq. 4).
         sfem: False leaves SFEM out of the SFDHBlocks (Table 3).
+        spatial: what stands in SFEM's place in the SFDHBlocks, a name in :data:`.SPATIAL_MODULES`.
         hfs_block: False leaves the HFSBlocks out (Table 3).
         masked_logits: what becomes of the logits that a mask of Eq. (6) does not keep: 'dropped' gives them no
             weight, 'zero' sets them to 0 before the softmax.
@@ -44,8 +46,13 @@ class AIBNet(nn.Module):
         freeze_encoder: the encoder never trains. Otherwise it trains with the first sub-decoder.
         code_noise: draw UFPNet's Gaussian noise on its kernel code. Evaluation is then random.
 
-    `arguments` are those of the constructor, and are saved with the weights (:mod:`.signature`).
-    `frozen_dtype` (torch.bfloat16, say) runs the parts that are frozen in that precision during training.
+    Attributes:
+        arguments: those of the constructor, saved with the weights (:mod:`.signature`).
+        stage: see :meth:`set_stage`.
+        active_sub_decoders: how many sub-decoders run by default, those that are trained.
+        lean: how parts run from which no gradient is wanted: in less time and memory, with the same result, and if
+            asked in windows or another precision (:class:`.Lean`). None: always by their equations, so that hooks and
+            breakpoints inside of them are met.
 
     Raises:
         ValueError: a value that makes no network; the message names it.
@@ -66,6 +73,7 @@ class AIBNet(nn.Module):
         normalize_logits: bool = True,
         decoupler_groups: int = 8,
         sfem: bool = True,
+        spatial: str = 'sfem',
         hfs_block: bool = True,
         masked_logits: str = 'dropped',
         fusion: str = 'none',
@@ -75,10 +83,11 @@ class AIBNet(nn.Module):
         arguments = {name: value for name, value in locals().items() if name not in ('self', '__class__')}
         super().__init__()
         check_arguments(arguments)
-        if not isinstance(encoder, str) or encoder not in ENCODERS:
-            raise ValueError(f'encoder={encoder!r}: expected one of {", ".join(ENCODERS)}')
-        if not isinstance(fusion, str) or fusion not in ('none', *FUSIONS):
-            raise ValueError(f'fusion={fusion!r:.80}: expected one of none, {", ".join(FUSIONS)}')
+        _check_choice('encoder', encoder, ENCODERS)
+        _check_choice('fusion', fusion, ('none', *FUSIONS))
+        _check_choice('spatial', spatial, SPATIAL_MODULES)
+        if spatial != 'sfem' and not sfem:
+            raise ValueError(f'spatial={spatial!r} stands in the place of SFEM, which sfem=False leaves out')
         heads = (heads,) * LEVELS if isinstance(heads, int) else tuple(heads)
         self.arguments = {**arguments, 'encoder_blocks': list(encoder_blocks), 'heads': list(heads)}
         noise = {'code_noise': code_noise} if encoder == 'ufpnet' else {}
@@ -86,26 +95,28 @@ class AIBNet(nn.Module):
             raise ValueError('code_noise belongs to the ufpnet encoder')
 
         self.encoder_kind = encoder
-        self.frozen_dtype: Optional[torch.dtype] = None
+        self.lean: Optional[Lean] = Lean()
         self.freeze_encoder = freeze_encoder
         self.encoder = ENCODERS[encoder](
             width=width, encoder_blocks=encoder_blocks, middle_blocks=middle_blocks, **noise
         )
-        self.sub_decoders = nn.ModuleList(
-            SubDecoder(
-                width=width,
-                blocks_per_level=blocks_per_level,
-                heads=heads,
+        levels = [
+            LevelSettings(
+                channels=width * 2**level,
+                heads=heads[level],
+                blocks=blocks_per_level,
                 alpha_init=alpha_init,
-                num_masks=num_masks,
-                decoupler_groups=decoupler_groups,
                 normalize_logits=normalize_logits,
                 sfem=sfem,
+                spatial=spatial,
                 hfs_block=hfs_block,
+                num_masks=num_masks,
                 masked_logits=masked_logits,
+                decoupler_groups=decoupler_groups,
             )
-            for _ in range(num_sub_decoders)
-        )
+            for level in range(LEVELS)
+        ]
+        self.sub_decoders = nn.ModuleList(SubDecoder(levels) for _ in range(num_sub_decoders))
         gaps = 0 if fusion == 'none' else num_sub_decoders - 1
         self.fusions = nn.ModuleList(FUSIONS[fusion](width) for _ in range(gaps))
         self.set_stage(None)
@@ -170,57 +181,41 @@ class AIBNet(nn.Module):
         up_to = self.active_sub_decoders if up_to is None else up_to
         if not 1 <= up_to <= len(self.sub_decoders):
             raise ValueError(f'up_to={up_to}: this network has sub-decoders 1 to {len(self.sub_decoders)}')
-        padded = pad_to_multiple(image, SCALE)
-        *features, bottom = self._run(self.encoder, image, padded)
         height, width = image.shape[2:]
+        padded = pad_to_multiple(image, SCALE)  # I
+        *features, bottom = self._run(self.encoder, padded)  # e1 .. e4, e5
         images = []
         for number, sub_decoder in enumerate(self.sub_decoders[:up_to], start=1):
             if number > 1 and self.fusions:
-                features = list(self._run(self.fusions[number - 2], image, features, padded))
-            features = list(self._run(sub_decoder, image, features, bottom))
+                features = list(self._run(self.fusions[number - 2], features, padded))
+            features = list(self._run(sub_decoder, features, bottom))  # d1 .. d4 of sub-decoder s
             if number == up_to or not only_last:
                 with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(sub_decoder)):
-                    images.append(sub_decoder.to_residual(features[0])[:, :, :height, :width] + image)
+                    residual = sub_decoder.to_residual(features[0])  # X_s
+                    images.append(residual[:, :, :height, :width] + image)  # X_s + I
         return images
 
-    def _run(self, part: nn.Module, image: Tensor, *inputs: object) -> tuple[Tensor, ...]:
-        """A part on its inputs: without gradient if it is frozen, and while others train in `frozen_dtype`."""
-        trains, training = _trains(part), torch.is_grad_enabled()
-        if self.frozen_dtype is None or trains or not training:
-            with torch.set_grad_enabled(training and trains):
+    def _run(self, part: nn.Module, *inputs: Any) -> tuple[Tensor, ...]:
+        """Run the encoder, a sub-decoder or a fusion. Here alone it is chosen how.
+
+        By its equations, which are its ``forward``, if a gradient is wanted, with ``lean = None``, and while a graph
+        is captured from it (a compiler makes it lean by itself); otherwise, frozen parts in training too, lean.
+        """
+        trains = torch.is_grad_enabled() and _trains(part)
+        lean = self.lean
+        if lean is None or trains:
+            if trains and lean is not None and lean.window is not None:
+                raise RuntimeError('a window is for inference: run the network under torch.no_grad()')
+            with torch.set_grad_enabled(trains):
                 return part(*inputs)
-        with torch.no_grad(), torch.autocast(image.device.type, dtype=self.frozen_dtype):
-            features = part(*inputs)
-        return tuple(feature.to(image.dtype) for feature in features)
+        by_equations = is_captured() and lean.window is None
+        return lean.run(part, *inputs, by_equations=by_equations)
 
     def set_checkpointing(self, checkpointing: bool = True) -> None:
         """Train in less memory: the SFDHBlocks' intermediate results are computed again in the backward pass."""
         for sub_decoder in self.sub_decoders:
             for level in sub_decoder.levels:
                 level.checkpointing = checkpointing
-
-    def set_window(self, window: Optional[int]) -> None:
-        """Take every statistic over a window instead of over the whole image, for testing on large images.
-
-        A network trained on patches has seen statistics of patches. This is TLC (test-time local converter,
-        Chu et al., ECCV 2022) for all of them: the pools of channel attention and Decoupler are means over
-        the window around each position, the attention maps those of overlapping windows, averaged. NAFNet
-        and UFPNet are tested so, with windows of 1.5 times the training patch.
-
-        Args:
-            window: pixels of the image, a multiple of 16 (384 for patches of 256); None: the whole image.
-
-        Raises:
-            ValueError: not a positive multiple of 16.
-        """
-        if window is not None and (window < SCALE or window % SCALE):
-            raise ValueError(f'window={window}: expected a positive multiple of {SCALE}')
-        stages = [*self.encoder.encoders, self.encoder.middle_blks]
-        levels = [*enumerate(stages), *(pair for part in self.sub_decoders for pair in enumerate(part.levels))]
-        for level, part in levels:
-            for module in part.modules():
-                if hasattr(module, 'window'):
-                    module.window = None if window is None else window >> level
 
     # Weights
 
@@ -244,3 +239,8 @@ class AIBNet(nn.Module):
 
 def _trains(part: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in part.parameters())
+
+
+def _check_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f'{name}={value!r:.80}: expected one of {", ".join(choices)}')

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .sub_decoder import LEVELS
+from .level_settings import LEVELS
 
 MOST_PARTS = 4000  # blocks and masks; AIBNet-L has 170. To build millions takes hours, and then the memory.
 SWITCHES = ('normalize_logits', 'sfem', 'hfs_block', 'freeze_encoder', 'code_noise')
 # Those that came later, with what weights from before stand for.
-LATER = {'sfem': True, 'hfs_block': True, 'masked_logits': 'dropped', 'fusion': 'none'}
+LATER = {'sfem': True, 'hfs_block': True, 'masked_logits': 'dropped', 'fusion': 'none', 'spatial': 'sfem'}
 AT_LEAST = {
     'width': 1,
     'middle_blocks': 0,

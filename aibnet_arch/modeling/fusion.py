@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import LayerNorm2d
-from .sub_decoder import LEVELS
+from .level_settings import LEVELS
 
 
 class SAM(nn.Module):

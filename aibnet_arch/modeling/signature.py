@@ -15,6 +15,8 @@ KEY = '_extra_state'  # torch's name for what `get_extra_state` returns
 MOST_BYTES = 1 << 16  # a few hundred are usual
 # These say how a network is trained or run, not which function its weights stand for.
 FREE = ('num_sub_decoders', 'freeze_encoder', 'code_noise')
+# Said only if it is not the default: earlier versions of this package, which do not know it, read the others' weights.
+SAID_IF_OTHER = ('spatial',)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Signature:
 
     def to_tensor(self) -> Tensor:
         """(N,), uint8."""
-        text = json.dumps({'trained': self.trained, 'arguments': dict(self.arguments)})
+        said = {k: v for k, v in self.arguments.items() if k not in SAID_IF_OTHER or v != LATER[k]}
+        text = json.dumps({'trained': self.trained, 'arguments': said})
         return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
     @classmethod

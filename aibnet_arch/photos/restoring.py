@@ -11,7 +11,7 @@ from torch import Tensor
 from ..inference.restorer import InferenceSettings, Restorer
 from ..inference.tiles import restored_bands, tile_count
 from ..modeling import AIBNet
-from ..modeling.aibnet import SCALE
+from ..modeling.lean import SCALE
 from ..weights import read_network
 from ..weights.param_key import default_param_key
 from .errors import PictureError
@@ -36,7 +36,7 @@ class Deblurrer:
         network: is moved to `device`.
         device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1'.
         up_to: stop after this sub-decoder.
-        window: take statistics over a window of that many pixels (``AIBNet.set_window``).
+        window: take statistics over a window of that many pixels (:class:`.Lean`).
         autocast: 'bf16' or 'fp16' (on GPUs alone).
         self_ensemble: mean over the 4 flips of each tile, or the 8 flips and transposes, in that many times the time.
             Transposes help a network alone that has seen transposed pictures in training.

@@ -4,8 +4,8 @@ import copy
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -92,15 +92,32 @@ def count_macs(network: nn.Module, parts: Sequence[str], size: Sequence[int]) ->
     Counted for one picture on the meta device: without memory, and with every map whole.
     """
     counted = copy.deepcopy(network).to('meta')
-    with FlopCounterMode(display=False) as counter:
+    result = {name: (0, 0) for name in (*parts, 'total')}
+    counter = FlopCounterMode(display=False)
+
+    def add(name: str, sign: int) -> None:
+        operations = counter.get_flop_counts().get('Global', {})
+        convolutions = sum(count for operation, count in operations.items() if 'convolution' in str(operation))
+        found = (convolutions, sum(operations.values()))
+        result[name] = tuple(before + sign * count * size[0] // 2 for before, count in zip(result[name], found))
+
+    modules = {name: counted.get_submodule(name) for name in parts}
+    with counter, hooked(modules, before=lambda name: add(name, -1), after=lambda name: add(name, 1)):
         counted(torch.empty(1, *size[1:], device='meta'))
-    flops = counter.get_flop_counts()
-    result = {}
-    for name in (*parts, 'total'):
-        operations = flops.get('Global' if name == 'total' else f'{type(network).__name__}.{name}', {})
-        convolutions = (count for operation, count in operations.items() if 'convolution' in str(operation))
-        result[name] = sum(convolutions) * size[0] // 2, sum(operations.values()) * size[0] // 2
+        add('total', 1)
     return result
+
+
+@contextmanager
+def hooked(
+    parts: Mapping[str, nn.Module], *, before: Callable[[str], None], after: Callable[[str], None]
+) -> Iterator[None]:
+    """Call `before` and `after` with the name of each part that runs."""
+    with ExitStack() as handles:
+        for name, module in parts.items():
+            handles.callback(module.register_forward_pre_hook(lambda *_, name=name: before(name)).remove)
+            handles.callback(module.register_forward_hook(lambda *_, name=name: after(name)).remove)
+        yield
 
 
 def _timed(run: Callable[[], Any], parts: dict[str, nn.Module], *, device: torch.device, repeats: int) -> tuple:
@@ -118,11 +135,7 @@ def _timed(run: Callable[[], Any], parts: dict[str, nn.Module], *, device: torch
         spent[name] = spent.get(name, 0.0) + now(device) - running[name]
         peaks[name] = max(filter(None, (peaks[name], peak(device))), default=None)
 
-    handles = []
-    for name, module in parts.items():
-        handles.append(module.register_forward_pre_hook(lambda *_, name=name: before(name)))
-        handles.append(module.register_forward_hook(lambda *_, name=name: after(name)))
-    try:
+    with hooked(parts, before=before, after=after):
         for repeat in range(repeats + 1):
             spent.clear()
             started = now(device)
@@ -131,9 +144,6 @@ def _timed(run: Callable[[], Any], parts: dict[str, nn.Module], *, device: torch
             if repeat:
                 for name in seconds:
                     seconds[name].append(spent.get(name, 0.0))
-    finally:
-        for handle in handles:
-            handle.remove()
     with peak_memory(device) as highest:
         run()
     peaks['total'] = highest[0]

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..modeling.layers import GlobalPool
+from ..modeling.lean.windows import LocalPool
 
 LOCAL_WINDOW = 384  # of NAFNetLocal: 1.5 times the patches of 256x256 that it is trained on
 
@@ -37,9 +37,7 @@ def _with_local_pools(cls: type[nn.Module]) -> type[nn.Module]:
             stages += zip(reversed(range(len(self.decoders))), self.decoders)
             for level, stage in stages:
                 for block in stage:
-                    pool = GlobalPool()
-                    pool.window = LOCAL_WINDOW >> level
-                    block.sca[0] = pool
+                    block.sca[0] = LocalPool(LOCAL_WINDOW >> level)
 
     return NAFNetLocal
 

@@ -11,6 +11,7 @@ from ..blurmap.maps import coloured
 from ..errors import OptionError
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer, autocast
 from ..modeling import AIBNet
+from ..modeling.lean import Lean
 from ..weights.pretrained import load_encoder, load_stages
 from .aibnet_options import check_options
 from .settings import TrainingSettings
@@ -59,7 +60,7 @@ class AIBNetModel(SRModel):
         self._load_pretrained_parts()
         self.network.set_checkpointing(self.settings.checkpointing)
         frozen = self.settings.frozen_precision
-        self.network.frozen_dtype = PRECISIONS[frozen] if frozen else None
+        self.network.lean = Lean(precision=PRECISIONS[frozen] if frozen else None)
         if self.settings.channels_last:
             self.network.to(memory_format=torch.channels_last)
         self._enter_stage(1, networks=[self.network])

@@ -84,8 +84,6 @@ class KernelEstimator(nn.Module):
     Attribute names are the keys of the published UFPNet checkpoints. It runs without gradient alone.
     """
 
-    HALO = 2  # rows around a position that the heads see
-
     def __init__(self) -> None:
         super().__init__()
         self.Encoding_Block1 = _EncodingBlock(3, 64)
@@ -103,7 +101,7 @@ class KernelEstimator(nn.Module):
         return self.Decoding_Block2(x, skip1)
 
     def code(self, features: Tensor, *, noise: bool = False) -> Tensor:
-        """The code that the flow prior inverts. Sees ``HALO`` rows around a position.
+        """The code that the flow prior inverts.
 
         Args:
             features: (B, 64, H, W).

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..channel_mix import channels_last
+from ..layers import channels_last
 from .naf_block import NAFBlock
 
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..channel_mix import channels_last
-from ..strips import Crop, MapsAndSums, over_strips
+from ..layers import channels_last
 from .flow_prior import FlowPrior
 from .kernel_estimator import KERNEL_TAPS, KernelEstimator
 from .naf_block import NAFBlock
@@ -35,23 +34,20 @@ class _KernelAttention(nn.Module):
 
 
 class ConditionedNAFBlock(NAFBlock):
-    """NAFBlock whose spatial branch sees the features weighted by the blur kernels.
-
-    It is called with x, (B, C, H, W), and the ``summary`` of the kernels, of the same shape.
-    """
-
-    HALO = 3  # two 3x3 convolutions of the kernel attention in a row, one of the block
+    """NAFBlock whose spatial branch sees the features weighted by the blur kernels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
         self.kernel_atttion = _KernelAttention(channels)  # the published key, three t's
 
-    def summary(self, kernels: Tensor) -> Tensor:
-        """What the block needs of the kernels: (B, 361, H, W) -> (B, C, H, W). Sees one row around a position."""
-        return self.kernel_atttion.conv_kernel[0](kernels)
+    def forward(self, x: Tensor, summary: Tensor) -> Tensor:
+        """x, (B, C, H, W), and what :meth:`summary` makes of the kernels -> (B, C, H, W)."""
+        x = x + self.beta * self.spatial(self.kernel_atttion(x, summary))
+        return x + self.gamma * self.feed_forward(x)
 
-    def _spatial_input(self, x: Tensor, summary: Tensor) -> Tensor:
-        return self.kernel_atttion(x, summary)
+    def summary(self, kernels: Tensor) -> Tensor:
+        """The first convolution over the kernels: (B, 361, H, W) -> (B, C, H, W)."""
+        return self.kernel_atttion.conv_kernel[0](kernels)
 
 
 class UFPNetEncoder(nn.Module):
@@ -59,6 +55,7 @@ class UFPNetEncoder(nn.Module):
 
     The levels that have exactly one block are conditioned on the kernels, the others are plain.
     The kernels come without gradient (as in UFPNet), so their estimator and prior never train here.
+    Without gradient: ``lean/ufpnet.py``.
 
     Args:
         width, encoder_blocks, middle_blocks: as :class:`NAFNetEncoder`.
@@ -111,40 +108,23 @@ class UFPNetEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) in [0, 1], H and W multiples of 16 -> e1 .. e5, as :meth:`NAFNetEncoder.forward`."""
-        summaries = self._summaries(channels_last(image))
+        image = channels_last(image)
+        kernels = self.kernels(self.kernel_extra.features(image))
         features = []
-        x = self.intro(channels_last(image))
+        x = self.intro(image)
         for level, (blocks, down) in enumerate(zip(self.encoders, self.downs)):
-            x = blocks[0](x, summaries[level]) if level in self.conditioned else blocks(x)
+            if level in self.conditioned:
+                x = blocks[0](x, blocks[0].summary(kernels))
+                if str(level) in self.kernel_down:
+                    kernels = self.kernel_down[str(level)](kernels)
+            else:
+                x = blocks(x)
             features.append(x)
             x = down(x)
         features.append(self.middle_blks(x))
         return tuple(features)
 
-    def _summaries(self, image: Tensor) -> list[Tensor]:
-        """What the conditioned blocks need of the blur kernels, finest level first.
-
-        The kernels themselves, 361 channels, are made and used strip by strip.
-        """
-        with torch.no_grad():
-            source = self.kernel_extra.features(image)
-        halo = KernelEstimator.HALO
-        summaries = []
-        for level in self.conditioned:
-
-            def condense(crop: Crop, source: Tensor, level: int = level) -> MapsAndSums:
-                kernels = source if level else self._kernels(source)
-                summary = crop(self.encoders[level][0].summary(kernels))
-                if str(level) not in self.kernel_down:
-                    return (summary,), ()
-                return (summary, self.kernel_down[str(level)](crop(kernels))), ()
-
-            (summary, *coarser), _ = over_strips(condense, [source], halo=1 + halo, channels=KERNEL_TAPS)
-            summaries.append(summary)
-            source, halo = coarser[0] if coarser else None, 0
-        return summaries
-
     @torch.no_grad()
-    def _kernels(self, features: Tensor) -> Tensor:
-        # With noise, two strips draw the rows that both of them see anew; that is noise of the same kind.
+    def kernels(self, features: Tensor) -> Tensor:
+        """A blur kernel for every pixel, from the estimator's features: (B, 64, H, W) -> (B, 361, H, W)."""
         return self.flow(self.kernel_extra.code(features, noise=self.code_noise))

@@ -1,9 +1,4 @@
-"""Walk over feature maps in strips of rows, so that wide intermediate results stay small and in the cache.
-
-With gradients everything is kept for the backward pass anyway: there, and while a graph is traced, the
-whole map is one strip. While it is traced, sizes are no numbers, and nothing here or in the modules may decide
-by one: an exported graph (``basicsr export``) then serves all sizes.
-"""
+"""Walk over feature maps in strips of rows, so that wide intermediate results stay small and in the cache."""
 
 from collections.abc import Callable, Sequence
 from typing import Optional
@@ -23,6 +18,11 @@ LEAST_ROWS = 16  # thinner strips would spend their time on the halo
 
 # torch.compiler tells since 2.3.
 _is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
+
+
+def is_captured() -> bool:
+    """Whether a graph is being made of what runs: by torch.compile or torch.export, or traced for ONNX."""
+    return _is_compiling() or torch.jit.is_tracing()
 
 
 def whole(x: Tensor) -> Tensor:
@@ -72,8 +72,8 @@ def over_strips(
 
 
 def _strip_rows(x: Tensor, channels: int) -> Optional[int]:
-    """Rows of a strip, or None for the whole map."""
-    if torch.is_grad_enabled() or _is_compiling() or torch.jit.is_tracing() or x.is_meta:
+    """Rows of a strip; None: the whole map. A captured graph must not depend on the size of what it was made from."""
+    if is_captured() or x.is_meta:
         return None
     batch, _, height, width = x.shape
     budget = CPU_BYTES if x.device.type == 'cpu' else GPU_BYTES

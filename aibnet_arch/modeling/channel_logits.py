@@ -1,0 +1,40 @@
+"""Attention between channels: the C x C logits that SFEM (Eq. 2) and HFSBlock (Eq. 5) share."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .channel_products import product
+from .level_settings import LevelSettings
+
+
+class ChannelLogits(nn.Module):
+    """Q T(K) / beta for every head, beta learned and starting at sqrt(C) (Section 3.2.1).
+
+    With `normalize_logits`, the rows of Q and K are L2-normalised along the positions (as in Restormer and
+    DRSformer), so that the logits do not grow with the size of the image; otherwise Eq. (2) is read literally.
+    """
+
+    def __init__(self, settings: LevelSettings) -> None:
+        super().__init__()
+        self.normalize = settings.normalize_logits
+        self.beta = nn.Parameter(torch.full((settings.heads, 1, 1), math.sqrt(settings.head_channels)))
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        """(B, heads, C, L), (B, heads, C, L) -> (B, heads, C, C)."""
+        squares = [
+            rows.to(torch.promote_types(rows.dtype, torch.float32)).square().sum(dim=-1) for rows in (query, key)
+        ]
+        return self.scale(product(query, key), *squares)
+
+    def scale(self, products: Tensor, query_squares: Tensor, key_squares: Tensor) -> Tensor:
+        """The logits from Q T(K), (..., heads, C, C), and the squared norms of the rows of Q and K, (..., heads, C).
+
+        The product is divided by the norms instead of normalising Q and K: the same without two large copies.
+        """
+        if self.normalize:
+            # The square of torch.nn.functional.normalize's guard against an all-zero row.
+            query, key = query_squares.clamp_min(1e-24).rsqrt(), key_squares.clamp_min(1e-24).rsqrt()
+            products = products * (query[..., :, None] * key[..., None, :])
+        return products / self.beta

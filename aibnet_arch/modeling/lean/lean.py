@@ -1,0 +1,69 @@
+"""How a part of the network runs without gradient."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from ..encoders import NAFNetEncoder, UFPNetEncoder
+from ..level_settings import LEVELS
+from ..sub_decoder import SubDecoder
+from .blocks import Runner, called
+from .nafnet import nafnet_encoder
+from .sub_decoder import sub_decoder
+from .ufpnet import ufpnet_encoder
+
+SCALE = 2**LEVELS  # e5 has 1/16 of the resolution
+WALKS: dict[type[nn.Module], Callable[..., tuple[Tensor, ...]]] = {
+    NAFNetEncoder: nafnet_encoder,
+    UFPNetEncoder: ufpnet_encoder,
+    SubDecoder: sub_decoder,
+}
+
+
+@dataclass(frozen=True)
+class Lean:
+    """Runs the encoder, a sub-decoder or a fusion without gradient; what it does not know, by its own ``forward``.
+
+    A network trained on patches has seen statistics of patches. A `window` is TLC (test-time local converter, Chu et
+    al., ECCV 2022) for all of them: the pools of channel attention and Decoupler are means over the window around
+    each position, the attention maps those of overlapping windows, averaged. NAFNet and UFPNet are tested so, with
+    windows of 1.5 times the training patch. An image no larger than the window comes out as without.
+
+    Attributes:
+        window: pixels of the image, a multiple of 16 (384 for patches of 256); None: statistics of the whole image.
+        precision: torch.bfloat16, say: of the parts that are frozen while others train. None: that of the others.
+
+    Raises:
+        ValueError: a window that is no positive multiple of 16.
+    """
+
+    window: Optional[int] = None
+    precision: Optional[torch.dtype] = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and (self.window < SCALE or self.window % SCALE):
+            raise ValueError(f'window={self.window}: expected a positive multiple of {SCALE}')
+
+    def run(self, part: nn.Module, *inputs: Any, by_equations: bool = False) -> tuple[Tensor, ...]:
+        """What ``part(*inputs)`` gives.
+
+        Args:
+            part: of the network.
+            inputs: its own, a tensor last. Lists among them are given away: they may be empty afterwards.
+            by_equations: call its ``forward`` all the same; for the precision.
+        """
+        dtype = inputs[-1].dtype
+        with ExitStack() as contexts:
+            if self.precision is not None and torch.is_grad_enabled():
+                contexts.enter_context(torch.autocast(inputs[-1].device.type, dtype=self.precision))
+            contexts.enter_context(torch.no_grad())
+            walk = WALKS.get(type(part))
+            if by_equations or walk is None:
+                outputs = part(*inputs)
+            else:
+                outputs = called(part, walk, *inputs, run=Runner(self.window))
+        return tuple(output.to(dtype) for output in outputs)

@@ -1,0 +1,53 @@
+"""NAFBlock without gradient."""
+
+from typing import Optional
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..encoders.naf_block import NAFBlock
+from ..encoders.ufpnet import ConditionedNAFBlock
+from .channel_mix import project
+from .strips import Crop, MapsAndSums, over_strips
+from .windows import is_local, local_mean
+
+
+def naf_block(block: NAFBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
+    """``block(x)``."""
+    return _naf_block(block, x, window=window, halo=1)
+
+
+def conditioned_naf_block(block: ConditionedNAFBlock, x: Tensor, summary: Tensor, *, window: Optional[int]) -> Tensor:
+    """``block(x, summary)``."""
+    # Two 3x3 convolutions of the kernel attention in a row, and the depthwise one.
+    return _naf_block(block, x, summary, window=window, halo=3)
+
+
+def _naf_block(block: NAFBlock, x: Tensor, *summary: Tensor, window: Optional[int], halo: int) -> Tensor:
+    channels = x.shape[1]
+
+    def gather(crop: Crop, x: Tensor, *summary: Tensor) -> MapsAndSums:
+        """The gated features and, for the channel attention, their sum over the positions."""
+        x = block.kernel_atttion(x, *summary) if summary else x
+        gated = block.gate(crop(block.conv2(block.conv1(block.norm1(x)))))
+        return (gated,), (gated.sum(dim=(2, 3), keepdim=True),)
+
+    (gated,), (total,) = over_strips(gather, [x, *summary], halo=halo, channels=2 * channels)
+    _, weigh = block.sca
+    weight = block.conv3.weight[:, :, 0, 0] * block.beta[0, :, :, 0]
+    if is_local(x, window):
+        gated = gated * weigh(local_mean(gated, window))
+        weight = weight.expand(len(x), -1, -1)  # the same for every image: its channels are weighed already
+    else:
+        mean = total.flatten(1) / x[0, 0].numel()
+        weight = weight * F.linear(mean, weigh.weight.flatten(1), weigh.bias)[:, None, :]
+
+    def finish(crop: Crop, x: Tensor, gated: Tensor) -> MapsAndSums:
+        x = x + project(gated, weight, block.conv3.bias * block.beta.flatten())
+        # gamma in the weights: a pass over the map less.
+        gamma = block.gamma.flatten()
+        weight5 = block.conv5.weight * gamma[:, None, None, None]
+        return (x + F.conv2d(block.gate(block.conv4(block.norm2(x))), weight5, block.conv5.bias * gamma),), ()
+
+    (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels)
+    return out

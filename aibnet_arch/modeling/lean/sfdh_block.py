@@ -1,0 +1,89 @@
+"""SFDHBlock without gradient."""
+
+from typing import Optional
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..layers import ConvGate
+from ..sca import SCA
+from ..sfdh_block import SFDHBlock
+from ..sfem import SFEM
+from .channel_mix import project
+from .sfem import gather_sfem, sfem_in_windows, sfem_matrix
+from .strips import Crop, MapsAndSums, over_strips
+from .windows import is_local, local_mean
+
+
+def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
+    """``block(x)``. What somebody put in SFEM's place runs by its own ``forward``, and sees the whole map."""
+    channels = x.shape[1]
+    if is_local(x, window):
+        normed = block.norm1(x)
+        middle = x + _sca_in_windows(block.sca, normed, window)
+        if block.sfem is not None:
+            local = type(block.sfem) is SFEM
+            middle = middle + block.sfem_weight * (
+                sfem_in_windows(block.sfem, normed, window) if local else block.sfem(normed)
+            )
+        (out,), _ = over_strips(lambda crop, x: _feed_forward(block, crop, x), [middle], halo=1, channels=2 * channels)
+        return out
+
+    def gather(crop: Crop, x: Tensor) -> MapsAndSums:
+        normed = block.norm1(x)
+        gated = conv_gate(block.sca.features, normed, crop)
+        value, sums = gather_sfem(block.sfem, normed, crop) if type(block.sfem) is SFEM else ((), ())
+        return (gated, *value), (gated.sum(dim=(2, 3), keepdim=True), *sums)
+
+    (gated, *added), (total, *sums) = over_strips(gather, [x], halo=1, channels=5 * channels)
+    sca = _sca_matrix(block.sca, total / x[0, 0].numel())
+    sfem = None
+    if sums:
+        sfem = block.sfem_weight[:, :, 0] * sfem_matrix(block.sfem, *sums)
+    elif block.sfem is not None:
+        added = [sfem_term(block, x)]
+
+    def finish(crop: Crop, x: Tensor, gated: Tensor, *added: Tensor) -> MapsAndSums:
+        middle = x + project(gated, sca, block.sca.project.bias)
+        for part in added:
+            middle = middle + (part if sfem is None else project(part, sfem))
+        return _feed_forward(block, crop, middle)
+
+    (out,), _ = over_strips(finish, [x, gated, *added], halo=1, channels=2 * channels)
+    return out
+
+
+def sfem_term(block: SFDHBlock, x: Tensor) -> Tensor:
+    """The block's W SFEM(LN(x)), (B, C, H, W), which :func:`sfdh_block` never has apart from the rest."""
+    if type(block.sfem) is not SFEM:
+        return block.sfem_weight * block.sfem(block.norm1(x))
+
+    def gather(crop: Crop, x: Tensor) -> MapsAndSums:
+        return gather_sfem(block.sfem, block.norm1(x), crop)
+
+    (value,), sums = over_strips(gather, [x], halo=1, channels=5 * x.shape[1])
+    return project(value, block.sfem_weight[:, :, 0] * sfem_matrix(block.sfem, *sums))
+
+
+def conv_gate(layer: ConvGate, x: Tensor, crop: Crop) -> Tensor:
+    """``layer(x)`` for a strip."""
+    return layer.gate(crop(layer.depthwise(layer.expand(x))))
+
+
+def _sca_matrix(sca: SCA, mean: Tensor) -> Tensor:
+    """Channel attention and the last 1x1 convolution, (B, C, C): its product with the gated features.
+
+    The convolution's bias comes in addition.
+    """
+    weighed = F.linear(mean.flatten(1), sca.weigh.weight.flatten(1), sca.weigh.bias)
+    return sca.project.weight[:, :, 0, 0] * weighed[:, None, :]
+
+
+def _sca_in_windows(sca: SCA, x: Tensor, window: int) -> Tensor:
+    x = sca.features(x)
+    return sca.project(x * sca.weigh(local_mean(x, window)))
+
+
+def _feed_forward(block: SFDHBlock, crop: Crop, x: Tensor) -> MapsAndSums:
+    gated, last = block.feed_forward
+    return (crop(x) + last(conv_gate(gated, block.norm2(x), crop)),), ()

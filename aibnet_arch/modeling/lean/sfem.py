@@ -1,0 +1,43 @@
+"""SFEM without gradient."""
+
+from torch import Tensor
+
+from ..sfem import SFEM
+from .channel_mix import as_matrix, mix_channels, position_sums
+from .strips import Crop, Maps, MapsAndSums, whole
+from .windows import over_windows
+
+
+def sfem_in_windows(sfem: SFEM, x: Tensor, window: int) -> Tensor:
+    """SFEM with attention maps of overlapping windows: (B, C, H, W) -> (B, C, H, W)."""
+
+    def attend(context: Tensor) -> Tensor:
+        (value,), sums = _split(sfem, context)
+        return mix_channels(value, as_matrix(_difference(sfem, *sums)))
+
+    return sfem.project(over_windows(attend, sfem.depthwise(sfem.expand(x)), window))
+
+
+# In two steps: what an image or a strip of it contributes, and what follows from the whole of it.
+
+
+def gather_sfem(sfem: SFEM, x: Tensor, crop: Crop = whole) -> MapsAndSums:
+    """The value V of Eq. (2), (B, C, H, W), and the sums over the positions that its attention maps need."""
+    return _split(sfem, crop(sfem.depthwise(sfem.expand(x))))
+
+
+def sfem_matrix(sfem: SFEM, *sums: Tensor) -> Tensor:
+    """Attention and the last 1x1 convolution, (B, C, C): its product with V is the output."""
+    return as_matrix(_difference(sfem, *sums), sfem.project.weight)
+
+
+def _split(sfem: SFEM, context: Tensor) -> tuple[Maps, Maps]:
+    channels = sfem.expand.in_channels
+    pairs, value = context.split((4 * channels, channels), dim=1)
+    return (value,), position_sums(pairs, heads=sfem.heads, count=2)
+
+
+def _difference(sfem: SFEM, *sums: Tensor) -> Tensor:
+    """att1 - alpha att2, (B, heads, C, C)."""
+    att1, att2 = sfem.logits.scale(*sums).softmax(dim=-1).unbind(1)
+    return att1 - sfem.alpha() * att2

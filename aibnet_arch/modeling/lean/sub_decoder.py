@@ -1,0 +1,20 @@
+"""A sub-decoder without gradient."""
+
+from torch import Tensor
+
+from ..decoder_level import DecoderLevel
+from ..sub_decoder import SubDecoder
+from .blocks import Runner
+
+
+def sub_decoder(part: SubDecoder, skips: list[Tensor], bottom: Tensor, *, run: Runner) -> tuple[Tensor, ...]:
+    """``part(skips, bottom)``. `skips` is empty afterwards: once it has been added, a skip is large and of no use."""
+    refined = []
+    x = bottom
+    for number in reversed(range(len(part.levels))):
+        level: DecoderLevel = part.levels[number]
+        x = level.up(x) + skips.pop()
+        for block in (*level.sfdh_blocks, level.hfs_block):
+            x = run(block, x, level=number)
+        refined.append(x)
+    return tuple(reversed(refined))

@@ -1,0 +1,51 @@
+"""UFPNet's encoder without gradient: the kernels, 361 channels, are made and used strip by strip."""
+
+from torch import Tensor
+
+from ..encoders.kernel_estimator import KERNEL_TAPS
+from ..encoders.ufpnet import UFPNetEncoder
+from ..layers import channels_last
+from .blocks import Runner
+from .flow_prior import flow_prior
+from .strips import Crop, MapsAndSums, over_strips
+
+ESTIMATOR_HALO = 2  # rows around a position that the estimator's heads see
+
+
+def ufpnet_encoder(encoder: UFPNetEncoder, image: Tensor, *, run: Runner) -> tuple[Tensor, ...]:
+    """``encoder(image)``."""
+    image = channels_last(image)
+    summaries = _summaries(encoder, image)
+    features = []
+    x = encoder.intro(image)
+    for level, (blocks, down) in enumerate(zip(encoder.encoders, encoder.downs)):
+        condition = summaries[level : level + 1]  # for the conditioned levels, which come first
+        for block in blocks:
+            x = run(block, x, *condition, level=level)
+        features.append(x)
+        x = down(x)
+    for block in encoder.middle_blks:
+        x = run(block, x, level=len(features))
+    return (*features, x)
+
+
+def _summaries(encoder: UFPNetEncoder, image: Tensor) -> list[Tensor]:
+    """What the conditioned blocks need of the blur kernels, finest level first."""
+    source, halo = encoder.kernel_extra.features(image), ESTIMATOR_HALO
+    summaries = []
+    for level in encoder.conditioned:
+        block = encoder.encoders[level][0]
+        down = encoder.kernel_down[str(level)] if str(level) in encoder.kernel_down else None
+
+        def condense(crop: Crop, source: Tensor, level: int = level, block=block, down=down) -> MapsAndSums:
+            # With noise, two strips draw the rows that both of them see anew; that is noise of the same kind.
+            kernels = source
+            if level == 0:
+                kernels = flow_prior(encoder.flow, encoder.kernel_extra.code(source, noise=encoder.code_noise))
+            summary = crop(block.summary(kernels))
+            return ((summary,) if down is None else (summary, down(crop(kernels)))), ()
+
+        (summary, *coarser), _ = over_strips(condense, [source], halo=1 + halo, channels=KERNEL_TAPS)
+        summaries.append(summary)
+        source, halo = coarser[0] if coarser else None, 0
+    return summaries

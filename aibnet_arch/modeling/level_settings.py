@@ -1,0 +1,45 @@
+"""The hyperparameters of one level of a sub-decoder."""
+
+from dataclasses import dataclass
+
+LEVELS = 4  # of the encoder and of each sub-decoder
+
+
+@dataclass(frozen=True)
+class LevelSettings:
+    """What the blocks of a level are built from; AIBNet's constructor describes the values.
+
+    Attributes:
+        channels: C of this level.
+        heads: attention heads, a divisor of `channels`; the maps are C/heads x C/heads.
+        blocks: N, SFDHBlocks.
+        alpha_init: constant of Eq. (3).
+        normalize_logits: see :class:`.ChannelLogits`.
+        sfem: whether the SFDHBlocks have a spatial module at all (Table 3).
+        spatial: which one: a name in :data:`.SPATIAL_MODULES`.
+        hfs_block: whether the level ends with an HFSBlock (Table 3).
+        num_masks: n_m of Eq. (5).
+        masked_logits: see :class:`.MaskedAttention`.
+        decoupler_groups: groups of channels that share a low-pass filter (Eq. 4).
+    """
+
+    channels: int
+    heads: int = 1
+    blocks: int = 8
+    alpha_init: float = 0.8
+    normalize_logits: bool = True
+    sfem: bool = True
+    spatial: str = 'sfem'
+    hfs_block: bool = True
+    num_masks: int = 4
+    masked_logits: str = 'dropped'
+    decoupler_groups: int = 8
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.channels % self.heads:
+            raise ValueError(f'heads={self.heads} does not divide the {self.channels} channels of this level')
+
+    @property
+    def head_channels(self) -> int:
+        """Channels of one head."""
+        return self.channels // self.heads
