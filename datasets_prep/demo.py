@@ -57,7 +57,7 @@ def shipped_picture(name: str) -> np.ndarray:
     path = Path(skimage.__file__).parent / 'data' / name
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise PrepError(f'scikit-image {skimage.__version__} does not ship {path}: install 0.22 or later')
+        raise PrepError(f'this scikit-image does not ship {path}: install 0.22 or later')
     scale = LARGEST_SIDE / max(picture.shape[:2])
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
@@ -84,7 +84,7 @@ def draw_shots(names: Sequence[str], *, shots: int, steady_every: int, rng: np.r
             blurred; 0: in none.
         rng: source of all random numbers.
     """
-    drawn = []
+    drawn: list[Shot] = []
     for name in names:
         sharp = shipped_picture(name)
         for number in range(shots):

@@ -8,14 +8,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from aibnet_arch import AIBNet
-from aibnet_arch.commands.convert import equal_bits
 from aibnet_arch.commands.main import main
 from aibnet_arch.config.checks.weights import weight_problems
 from aibnet_arch.errors import CheckpointError
 from aibnet_arch.modeling.signature import KEY
 from aibnet_arch.weights import read_network
+from aibnet_arch.weights.conversion import equal_bits
+from aibnet_arch.weights.plain_file import read_plain
 from aibnet_arch.weights.pretrained import load_encoder, load_stages
-from aibnet_arch.weights.state_dicts import read_plain
 from tests.test_signature import TINY
 from tests.weight_files import HOSTILE, saved, truncated
 

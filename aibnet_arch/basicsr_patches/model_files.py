@@ -1,7 +1,7 @@
 """How BasicSR's models write and read their files: methods of BaseModel, with its names and arguments."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
 from basicsr.utils import get_root_logger
@@ -10,7 +10,9 @@ from torch import nn
 
 from ..checkpoints.folder import CheckpointFolder, best_iterations
 from ..errors import UserError
-from ..weights.state_dicts import compare_keys, read_plain, refuse_old_archive
+from ..weights.plain_file import refuse_old_archive
+from ..weights.state_dicts import compare_keys
+from ..weights.weight_file import WeightFile
 
 # Attributes of BasicSR's schedules.
 _OF_OPTIONS = ('periods', 'cumulative_period', 'restart_weights', 'eta_min', 'milestones', 'gamma', 'restarts')
@@ -93,23 +95,14 @@ def load_network(
         param_key: entry of the file; None if the file is the state dict itself.
 
     Raises:
-        CheckpointError: the file is damaged, or holds more than plain data.
-        UserError: the entry is missing, or the keys do not fit.
+        CheckpointError: the file is damaged, holds more than plain data, or no such entry.
+        UserError: the keys do not fit.
     """
     logger = get_root_logger()
     net = self.get_bare_model(net)
-    content = read_plain(load_path)
-    if param_key is not None and isinstance(content, Mapping):
-        if param_key not in content and 'params' in content:
-            logger.info(f'{load_path} has no {param_key}: params is taken.')
-            param_key = 'params'
-        if param_key not in content:
-            some = ', '.join(str(key) for key in list(content)[:5])
-            raise UserError(f'{load_path} has no entry {param_key!r}; it has: {some}. Set param_key_* below path.')
-        content = content[param_key]
-    if not isinstance(content, Mapping):
-        raise UserError(f'{load_path} holds no state dict under {param_key!r}')
-    state = {str(key).removeprefix('module.'): value for key, value in content.items()}
+    taken, state = WeightFile.read(load_path).of_options(param_key)
+    if taken != param_key:
+        logger.info(f'{load_path} has no {param_key}: {taken} is taken.')
     wanted = net.state_dict()
     problems = compare_keys(wanted, state)
     if problems and strict:
@@ -120,7 +113,7 @@ def load_network(
         fits = {key for key, value in state.items() if key in wanted and value.shape == wanted[key].shape}
         state = {key: value for key, value in state.items() if key in fits}
     net.load_state_dict(state, strict=strict)
-    logger.info(f'Loaded {type(net).__name__} from {load_path}, entry {param_key}.')
+    logger.info(f'Loaded {type(net).__name__} from {load_path}, entry {taken}.')
 
 
 def safe_load(load: Callable) -> Callable:

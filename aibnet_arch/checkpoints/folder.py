@@ -17,7 +17,7 @@ import torch
 
 from ..errors import CheckpointError, RunError
 from ..files import PART, sha256_of, write_whole
-from ..weights.state_dicts import read_plain
+from ..weights.plain_file import read_plain
 
 _OWN = 'sha256_of_this'
 

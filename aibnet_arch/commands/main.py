@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Optional
 
 from ..errors import RunError, UserError
-from ..messages import did_you_mean
+from ..messages import LAYOUT, did_you_mean, printable
 
 # No fault of the code: disks that are full, read-only, broken or not ours.
 _OF_THE_MACHINE = (
@@ -101,7 +101,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         return COMMANDS[name].run(rest)
     except UserError as error:
-        print(f'basicsr {name}: {error}', file=sys.stderr)
+        print(f'basicsr {name}: {printable(error, keep=LAYOUT)}', file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f'basicsr {name}: stopped by Ctrl-C', file=sys.stderr)

@@ -3,7 +3,3 @@
 
 class PictureError(Exception):
     """A picture or video that cannot be read, restored or written: what is wrong, and what to do."""
-
-
-class ResultExistsError(PictureError):
-    """The result of a file has appeared, written by somebody else."""

@@ -3,7 +3,7 @@
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -194,7 +194,7 @@ def _keep_letters(exif: Image.Exif) -> None:
                 directory[tag] = value.encode('latin-1')
 
 
-def _colour_chunks(info: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
+def _colour_chunks(info: Mapping[Any, Any]) -> Iterator[tuple[bytes, bytes]]:
     """gAMA, cHRM and sRGB as PNG files hold them."""
     if 'chromaticity' in info:
         yield b'cHRM', struct.pack('>8I', *(round(value * 100000) for value in info['chromaticity']))
@@ -204,7 +204,7 @@ def _colour_chunks(info: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
         yield b'sRGB', bytes([info['srgb']])
 
 
-def _bytes(value: object) -> Optional[bytes]:
+def _bytes(value: Any) -> Optional[bytes]:
     return (value.encode() if isinstance(value, str) else bytes(value)) if value else None
 
 

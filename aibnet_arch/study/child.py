@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from ..errors import RunError
+from ..locks import Lock
 from ..training.history import History
-from .locks import locked
 from .results import Result
 
 LOCK = 'lock'
@@ -27,7 +27,7 @@ def main(folder: Path, *, parent: int) -> int:
     """Train to the end, going on from the newest checkpoint, and write the result; the exit code of training."""
     from ..commands.main import main as basicsr
 
-    with locked(folder / LOCK):
+    with Lock(folder / LOCK):
         threading.Thread(target=_stop_without, args=(parent,), daemon=True).start()
         code = basicsr(['train', '-opt', str(folder / 'options.yml'), '--auto_resume'])
         if code == 0:
