@@ -40,5 +40,9 @@ class StoppedError(UserError):
     exit_code = 75
 
 
+class PictureError(UserError):
+    """A picture or video that cannot be read, restored or written; others of the same command go on."""
+
+
 class CheckpointError(UserError):
     """A checkpoint that is missing, unreadable or of another network. The message says what to do."""

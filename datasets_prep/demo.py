@@ -8,7 +8,6 @@ in seconds, without a download. The validation pictures are others than the trai
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from datasets_prep.cli import new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import PrepError
 from datasets_prep.lmdb_writer import write_pairs
@@ -109,17 +109,12 @@ def make(output: Path) -> None:
     write_pairs(val, output / 'val/input.lmdb', output / 'val/target.lmdb')
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog='python -m datasets_prep.demo', description=__doc__.split('\n')[0])
-    parser.add_argument('--output', type=Path, default=Path('datasets/demo'))
-    arguments = parser.parse_args(argv)
-    try:
-        make(arguments.output)
-    except PrepError as error:
-        print(error, file=sys.stderr)
-        return 2
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = new_parser('demo', description=__doc__)
+    parser.add_argument('--output', type=Path, default=Path('datasets/demo'), help='default: %(default)s')
+    make(parser.parse_args(argv).output)
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main))

@@ -26,7 +26,10 @@ def at_once(function, count):
 
     def run(number):
         barrier.wait()
-        answers.put(function(number))
+        try:
+            answers.put(function(number))
+        except BaseException as error:
+            answers.put(error)  # told in the parent, which would wait for it
 
     processes = [FORK.Process(target=run, args=(number,)) for number in range(count)]
     for process in processes:

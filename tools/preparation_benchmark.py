@@ -9,7 +9,7 @@ and noise), on the same cores, in turns, each run in a process of its own:
             --multiprocessing-read as many as there are workers)
 
 Times are wall clock from starting the process to its end. Memory is the greatest sum of the resident sizes of the
-process and its children, sampled every 50 ms (Linux); shared libraries count once a process.
+process and its children, sampled every 50 ms; shared libraries count once a process.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from types import ModuleType
 
 import cv2
 import numpy as np
+import psutil
 
 from datasets_prep.cli import add_workers_argument, new_parser, positive, run
 from datasets_prep.crops import Crop
@@ -96,8 +97,9 @@ def measure(function: Callable[..., None], *args: object) -> tuple[float, int]:
     process = get_context('spawn').Process(target=function, args=args)
     start, peak = time.perf_counter(), 0
     process.start()
+    watched = psutil.Process(process.pid)
     while process.is_alive():
-        peak = max(peak, _resident_bytes(process.pid or 0))
+        peak = max(peak, _resident_bytes(watched))
         process.join(SAMPLE_SECONDS)
     seconds = time.perf_counter() - start
     if process.exitcode != 0:
@@ -214,17 +216,13 @@ def load_basicsr_lmdb_util() -> ModuleType:
     return module
 
 
-def _resident_bytes(pid: int) -> int:
-    """Resident bytes of a process and its descendants; 0 where the system does not tell (not Linux)."""
+def _resident_bytes(process: psutil.Process) -> int:
+    """Resident bytes of a process and its descendants."""
     total = 0
-    try:
-        total = int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
-        children = [
-            child for path in Path(f'/proc/{pid}/task').glob('*/children') for child in path.read_text().split()
-        ]
-    except (FileNotFoundError, ProcessLookupError):
-        return total  # it has just ended
-    return total + sum(_resident_bytes(int(child)) for child in children)
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+        for each in (process, *process.children(recursive=True)):
+            total += each.memory_info().rss
+    return total
 
 
 if __name__ == '__main__':

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from ..errors import RunError, UserError
 from ..weights import read_network
 from .baselines import OtherNetwork
+from .figure_table import FigureTable, Row
 from .figures import Truth, residual
 from .maps import GREY_LEVELS, PIXELS, TIMES_MEAN, BlurMap, Mapper
 from .overlay import Tile, colour_ends, lay_over, panel
-from .report import Report, Row
 from .truth import Item, find_items
 
 TRUTHS = {'residual': ('true residual', GREY_LEVELS), 'extent': ('true extent of the blur', PIXELS)}
@@ -63,7 +63,7 @@ def evaluate(
     )
     for item in items:
         item.check()
-    report = Report({'residual': (residual_above, GREY_LEVELS), 'extent': (extent_above, PIXELS)})
+    report = FigureTable({'residual': (residual_above, GREY_LEVELS), 'extent': (extent_above, PIXELS)})
     try:
         output.mkdir(parents=True, exist_ok=True)
         for item in tqdm(items, unit='picture', disable=None):
@@ -105,7 +105,7 @@ def _folders(items: Sequence[Item], output: Path) -> dict[str, Path]:
     return folders
 
 
-def _truths(item: Item, picture: np.ndarray, report: Report) -> list[Truth]:
+def _truths(item: Item, picture: np.ndarray, report: FigureTable) -> list[Truth]:
     truths = []
     if item.gt:
         truths.append(Truth('residual', residual(item.gt.picture(), picture), report.thresholds['residual'][0]))

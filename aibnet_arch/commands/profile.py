@@ -17,7 +17,7 @@ from ..errors import OptionError, UserError
 from ..files import write_text
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer
 from ..profiling.measuring import matrix_rate, measure
-from ..profiling.report import device_name, parts_table, steps_table
+from ..profiling.tables import device_name, parts_table, steps_table
 from ..profiling.training_cost import stage_costs
 from ..registries.on_demand import register_wanted
 from ..registries.other_networks import OTHER_NETWORKS

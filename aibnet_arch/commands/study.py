@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from ..errors import UserError
-from ..study import study
+from ..study import whole_study
 
 
 def run_study(argv: list[str]) -> int:
@@ -18,7 +18,7 @@ def run_study(argv: list[str]) -> int:
             raise UserError(f'--{name.replace("_", "-")} {value}: expected a number above 0')
     if not arguments.output:
         raise UserError('-o: expected a folder')
-    study.run_study(
+    whole_study.run_study(
         arguments.files,
         Path(arguments.output),
         seeds=arguments.seeds,

@@ -8,9 +8,9 @@ from string import Template
 from typing import Any, Optional, Union
 
 from ..files import write_whole
+from .columns import BETTER, columns, json_number
 from .entry import KINDS, PICTURES, Entry, write_entry
-from .figures import BETTER, columns, json_number
-from .room import INDEX, MARK, make_room
+from .page_folder import INDEX, MARK, make_room
 
 _TEMPLATE = Path(__file__).parent / 'template'
 _SCRIPTS = ('state.js', 'list.js', 'viewer.js', 'page.js')  # in this order one script

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ..errors import ExistsError
+from ..errors import ExistsError, PictureError
 from ..files import PART, whole_file
 from ..messages import printable
-from .errors import PictureError
 from .inputs import Job
 from .picture_file import Shape, read_picture, read_shape, write_picture
 from .restoring import Deblurrer

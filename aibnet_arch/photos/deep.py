@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, TiffTags
 from PIL.PngImagePlugin import PngImageFile
 
-from .errors import PictureError
+from ..errors import PictureError
 from .metadata import Metadata, load_exif
 
 PHOTOMETRIC, PLANAR, SAMPLE_FORMAT, BITS = 262, 284, 339, 258

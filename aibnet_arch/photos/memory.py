@@ -11,8 +11,8 @@ from typing import Optional
 import psutil
 import torch
 
+from ..errors import PictureError
 from ..profiling.peak_memory import peak_memory as watched
-from .errors import PictureError
 
 UNITS = {'B': 1}
 UNITS.update({f'{prefix}{end}': 1000**n for n, prefix in enumerate('KMGT', start=1) for end in ('', 'B')})

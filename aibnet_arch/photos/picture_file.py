@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Optional
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..errors import PictureError
 from .deep import is_deep, read_deep, write_deep_png, write_tiff
-from .errors import PictureError
 from .metadata import Metadata, noting_warnings, orientation_of
 
 FORMATS = {

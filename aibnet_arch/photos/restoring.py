@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import PictureError
 from ..inference.restorer import InferenceSettings, Restorer
 from ..inference.tiles import restored_bands, tile_count
 from ..modeling import AIBNet
 from ..modeling.aibnet import SCALE
 from ..weights import read_network
-from .errors import PictureError
 from .memory import TileChooser, available_memory, release_freed_memory, used_memory
 
 SMALLEST_TILE = 128

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .errors import PictureError
+from ..errors import PictureError
 
 CODECS = {'.mp4': 'mp4v', '.m4v': 'mp4v', '.mov': 'mp4v', '.mkv': 'mp4v', '.avi': 'MJPG'}
 BYTES_PER_PIXEL = 60  # of a frame: before and after, and what the codecs hold

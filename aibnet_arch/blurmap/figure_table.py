@@ -62,7 +62,7 @@ class Spread:
         return f'{self.mean:6.3f}' + ('' if self.deviation is None else f' ± {self.deviation:.3f}')
 
 
-class Report:
+class FigureTable:
     """Collects rows.
 
     Args:
