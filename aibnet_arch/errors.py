@@ -21,6 +21,10 @@ class OptionError(UserError):
         super().__init__('\n'.join(f'{number}. {problem}' for number, problem in enumerate(self.problems, start=1)))
 
 
+class ExistsError(UserError):
+    """A file that is not to be written over is there, perhaps by another process's doing since it was looked for."""
+
+
 class RunError(UserError):
     """A run that cannot go on, through no fault of its options: a full disk, a loss that is not finite. Exit code 1."""
 
@@ -34,6 +38,10 @@ class StoppedError(UserError):
     """
 
     exit_code = 75
+
+
+class PictureError(UserError):
+    """A picture or video that cannot be read, restored or written; others of the same command go on."""
 
 
 class CheckpointError(UserError):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from .errors import RunError, UserError
+from .messages import LAYOUT, printable
 
 # No fault of the code: disks that are full, read-only, broken or not ours.
 _OF_THE_MACHINE = (
@@ -30,7 +31,7 @@ def exit_code_of(name: str, command: Callable[[], int]) -> int:
     try:
         return command()
     except UserError as error:
-        print(f'{name}: {error}', file=sys.stderr)
+        print(f'{name}: {printable(error, keep=LAYOUT)}', file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f'{name}: stopped by Ctrl-C', file=sys.stderr)

@@ -1,12 +1,14 @@
-"""Files that are there whole or not at all: written beside their place, flushed, read back, and renamed."""
+"""Files that are there whole or not at all: written beside their place and put into it in one step."""
 
 import hashlib
 import os
-from collections.abc import Callable, Collection
+import secrets
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Optional
 
-from .errors import RunError, UserError
+from .errors import ExistsError, RunError, UserError
 
 PART = '.part'
 
@@ -26,46 +28,102 @@ def check_new(path: Path, *, source: Path, suffixes: Collection[str]) -> None:
         raise UserError(f'{path}: the name must end in {" or ".join(suffixes)}')
     if path.exists() and source.exists() and path.samefile(source):
         raise UserError(f'{path} would be written over itself: give another name')
-    if path.exists() or path.is_symlink():
-        raise UserError(f'{path} exists already, and nothing is written over: give another name or delete it')
+    _refuse_existing(path)
     if not path.parent.is_dir():
         raise UserError(f'{path}: there is no folder {path.parent}')
     if not os.access(path.parent, os.W_OK):
         raise UserError(f'{path}: nothing may be written in {path.parent}')
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> str:
-    """Write a file so that it is there whole or not at all; return its SHA-256.
+@contextmanager
+def whole_file(path: Path, *, overwrite: bool = True, ending: Optional[str] = None) -> Iterator[Path]:
+    """Gives the name of a temporary file beside `path`, which takes its place if the body ends well.
+
+    Nobody else has that name, and the body makes the file itself (mode 'x': no link is followed). Of several
+    processes that make one file without `overwrite`, one succeeds.
+
+    Args:
+        path: in a folder that exists.
+        overwrite: a file that is there is replaced. Otherwise it stays, whenever it appeared.
+        ending: of the temporary file's name; by default the file's own and :data:`PART`.
+
+    Raises:
+        ExistsError: a file is there, and is not to be overwritten.
+    """
+    if not overwrite:
+        _refuse_existing(path)
+    temporary = path.with_name(f'.{secrets.token_hex(8)}{ending or f".{path.name}{PART}"}')
+    try:
+        yield temporary
+        if not overwrite:
+            _claim(temporary, path)
+        temporary.replace(path)  # of two names for one file, which a claim may have made them, it leaves both
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _refuse_existing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise _exists(path)
+
+
+def _exists(path: Path) -> ExistsError:
+    return ExistsError(f'{path} exists already, and nothing is written over: give another name or delete it')
+
+
+def _claim(temporary: Path, path: Path) -> None:
+    """Take a name that nobody has, in one step: by a second name for the file, or by an empty one."""
+    try:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links, such as FAT
+            path.open('xb').close()
+    except FileExistsError as error:
+        raise _exists(path) from error
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = True) -> str:
+    """Write a file so that it is there whole, on the disk and read back, or not at all; return its SHA-256.
+
+    Args:
+        path: in a folder that exists.
+        write: gets the file, open for writing.
+        overwrite: see :func:`whole_file`.
 
     Raises:
         RunError: it cannot be written; what stood in its place is untouched.
+        ExistsError: a file is there, and is not to be overwritten.
     """
-    part = path.with_name(path.name + PART)
     try:
-        with part.open('wb') as file:
-            hashing = _HashingFile(file)
-            write(hashing)
-            file.flush()
-            os.fsync(file.fileno())
-        if sha256_of(part) != hashing.hexdigest():
-            raise OSError('what was read back differs from what was written')
-        part.replace(path)
-        _sync_folder(path.parent)
+        with whole_file(path, overwrite=overwrite) as temporary:
+            with temporary.open('xb') as file:
+                hashing = _HashingFile(file)
+                write(hashing)  # type: ignore[arg-type]  # as much of a file as writers need
+                file.flush()
+                os.fsync(file.fileno())
+            if sha256_of(temporary) != hashing.hexdigest():
+                raise OSError('what was read back differs from what was written')
+        sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch turns a failed write into RuntimeError
-        part.unlink(missing_ok=True)
         raise RunError(f'{path} cannot be written: {_reason(error)}. Nothing of it is left.') from error
-    except BaseException:  # Ctrl-C
-        part.unlink(missing_ok=True)
-        raise
     return hashing.hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8, as :func:`write_whole` does."""
+    write_whole(path, lambda file: file.write(text.encode('utf-8')))
 
 
 def _reason(error: BaseException) -> str:
     """The operating system's words, where torch has covered them with its own."""
-    cause = error
+    cause: Optional[BaseException] = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
-    return str(cause or error)
+    if cause is None or cause.errno is None:
+        return str(cause or error)
+    return f'[Errno {cause.errno}] {cause.strerror}'  # without the temporary file's name
 
 
 class _HashingFile:
@@ -91,10 +149,11 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
-    """A rename is on the disk once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def sync_folder(folder: Path) -> None:
+    """A rename is on the disk once its folder is; Windows has no such call."""
+    if os.name == 'posix':
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

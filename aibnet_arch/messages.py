@@ -1,7 +1,10 @@
-"""How messages are worded."""
+"""How messages are worded, and made fit for a terminal."""
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
+
+LAYOUT = '\n\t'  # of a whole message
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
@@ -11,7 +14,19 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 
 
 def some(names: Iterable[object], most: int = 10) -> str:
-    """The first few names, and how many more there are."""
-    listed = [str(name) for name in names]
+    """The first few names, fit for a terminal, and how many more there are."""
+    listed = list(names)
     more = f' and {len(listed) - most} more' if len(listed) > most else ''
-    return ', '.join(listed[:most]) + more
+    return ', '.join(map(printable, listed[:most])) + more
+
+
+def printable(text: object, *, keep: str = '') -> str:
+    """What comes from outside (names of files, keys, metadata) as a terminal can print it: it would obey the rest.
+
+    Args:
+        text: characters that do not print become escapes, such as ``\\x1b``.
+        keep: such characters that stay, e.g. :data:`LAYOUT`.
+    """
+    safe = ''.join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in str(text))
+    encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
+    return safe.encode(encoding, 'backslashreplace').decode(encoding)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lmdb
 
-from datasets_prep.errors import PrepError
+from aibnet_arch.errors import UserError
 from datasets_prep.pool import default_workers
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -56,7 +56,7 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     """Runs a command line and returns its exit code: bad input gives a message and 2, without a traceback."""
     try:
         return main(argv)
-    except (PrepError, OSError, lmdb.Error) as error:
+    except (UserError, OSError, lmdb.Error) as error:
         print(f'error: {error}', file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:

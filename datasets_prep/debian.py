@@ -86,8 +86,9 @@ def read_files(package: Path, paths: Collection[str]) -> dict[str, bytes]:
             with tarfile.open(fileobj=file, mode='r|*') as archive:
                 for member in archive:
                     path = member.name.lstrip('./')
-                    if path in paths and member.isfile():
-                        contents[path] = archive.extractfile(member).read()
+                    file_in_it = archive.extractfile(member) if path in paths and member.isfile() else None
+                    if file_in_it is not None:
+                        contents[path] = file_in_it.read()
     except (OSError, ValueError, EOFError, tarfile.TarError) as error:
         raise PrepError(f'{package} cannot be read as a Debian package ({error}): download it again') from error
     return contents

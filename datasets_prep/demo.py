@@ -8,7 +8,6 @@ in seconds, without a download. The validation pictures are others than the trai
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from datasets_prep.cli import new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import PrepError
 from datasets_prep.lmdb_writer import write_pairs
@@ -57,7 +57,7 @@ def shipped_picture(name: str) -> np.ndarray:
     path = Path(skimage.__file__).parent / 'data' / name
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise PrepError(f'scikit-image {skimage.__version__} does not ship {path}: install 0.22 or later')
+        raise PrepError(f'this scikit-image does not ship {path}: install 0.22 or later')
     scale = LARGEST_SIDE / max(picture.shape[:2])
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
@@ -84,7 +84,7 @@ def draw_shots(names: Sequence[str], *, shots: int, steady_every: int, rng: np.r
             blurred; 0: in none.
         rng: source of all random numbers.
     """
-    drawn = []
+    drawn: list[Shot] = []
     for name in names:
         sharp = shipped_picture(name)
         for number in range(shots):
@@ -109,17 +109,12 @@ def make(output: Path) -> None:
     write_pairs(val, output / 'val/input.lmdb', output / 'val/target.lmdb')
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog='python -m datasets_prep.demo', description=__doc__.split('\n')[0])
-    parser.add_argument('--output', type=Path, default=Path('datasets/demo'))
-    arguments = parser.parse_args(argv)
-    try:
-        make(arguments.output)
-    except PrepError as error:
-        print(error, file=sys.stderr)
-        return 2
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = new_parser('demo', description=__doc__)
+    parser.add_argument('--output', type=Path, default=Path('datasets/demo'), help='default: %(default)s')
+    make(parser.parse_args(argv).output)
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main))

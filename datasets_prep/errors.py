@@ -1,21 +1,12 @@
-"""The one exception for what a user can put right, and how lists of findings are worded."""
+"""The one exception for what a user can put right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-SHOWN = 10
+from aibnet_arch.errors import UserError
 
 
-class PrepError(Exception):
+class PrepError(UserError):
     """Bad input or surroundings; the message says what is wrong, where, and what to do."""
-
-
-def some(names: Iterable[object]) -> str:
-    """The first ten names, and how many more there are."""
-    listed = [str(name) for name in names]
-    more = f' and {len(listed) - SHOWN} more' if len(listed) > SHOWN else ''
-    return ', '.join(listed[:SHOWN]) + more
 
 
 def raise_if_any(problems: list[str], *, advice: str = '') -> None:

@@ -30,7 +30,7 @@ class PngHeader:
     is_rgb8: bool
 
 
-def check_png(data: bytes) -> PngHeader:
+def check_png(data: bytes | memoryview) -> PngHeader:
     """Walks all chunks of a PNG and checks their CRC-32, which finds any damaged byte without decoding.
 
     OpenCV by itself decodes the rest of a truncated file to grey or black and reports success.
@@ -41,7 +41,8 @@ def check_png(data: bytes) -> PngHeader:
     view = memoryview(data)
     if bytes(view[:8]) != _PNG_SIGNATURE:
         raise ValueError('not a PNG')
-    header, position, kind = None, 8, b''
+    header: PngHeader | None = None
+    position, kind = 8, b''
     while kind != b'IEND':
         if position + 12 > len(view):
             raise ValueError('a truncated PNG')
@@ -59,6 +60,7 @@ def check_png(data: bytes) -> PngHeader:
                 raise ValueError('a damaged PNG (unknown colour type)')
             header = PngHeader(height, width, _PNG_CHANNELS[colour], is_rgb8=(depth, colour) == (8, 2))
         position = end
+    assert header is not None
     return header
 
 
@@ -77,7 +79,7 @@ def check_file(data: bytes) -> PngHeader | None:
     return None
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes | memoryview) -> np.ndarray:
     """Decodes a picture file the way BasicSR does.
 
     Args:

@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import lmdb
 from tqdm import tqdm
 
-from datasets_prep.errors import some
+from aibnet_arch.messages import some
 from datasets_prep.images import check_png, decode
+from datasets_prep.lmdb_reader import read_keys, reading
 from datasets_prep.pool import ordered_map
 
 ENTRIES_PER_TASK = 64
@@ -35,12 +35,6 @@ class _Task:
     path: Path
     keys: Sequence[bytes]
     deep: bool
-
-
-def read_keys(path: Path) -> list[bytes]:
-    """All keys of an LMDB folder, sorted as LMDB sorts: by bytes."""
-    with lmdb.open(str(path), readonly=True, lock=False) as env, env.begin() as transaction:
-        return list(transaction.cursor().iternext(values=False))
 
 
 def inspect(path: Path, *, deep: bool, workers: int, progress: bool) -> Iterator[Entry]:
@@ -70,6 +64,7 @@ def checksum(entries: Sequence[Entry]) -> str:
 
 def meta_line(entry: Entry, *, compress_level: int) -> str:
     """The entry's line in BasicSR's ``meta_info.txt``, without the newline."""
+    assert entry.shape is not None
     height, width, channels = entry.shape
     return f'{entry.key}.png ({height},{width},{channels}) {compress_level}'
 
@@ -96,8 +91,8 @@ def pair_problems(*, lq: Sequence[Entry], gt: Sequence[Entry]) -> list[str]:
 
 
 def _inspect_some(task: _Task) -> list[Entry]:
-    with lmdb.open(str(task.path), readonly=True, lock=False) as env, env.begin(buffers=True) as transaction:
-        return [_inspect_one(key, transaction.get(key), deep=task.deep) for key in task.keys]
+    with reading(task.path) as transaction:
+        return [_inspect_one(key, transaction.get(key, memoryview(b'')), deep=task.deep) for key in task.keys]
 
 
 def _inspect_one(key: bytes, value: memoryview, *, deep: bool) -> Entry:

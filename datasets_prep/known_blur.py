@@ -51,8 +51,8 @@ def _write(shots: Sequence[Shot], folder: Path) -> None:
     for name in ('input', 'target', 'extent'):
         (folder / name).mkdir(parents=True)
     for shot in shots:
-        pair = shot.pair()
-        pictures = {'input': pair.lq, 'target': pair.gt, 'extent': encode_extent(shot.exposure.extent())}
+        blurred = shot.exposure.blur(shot.sharp)
+        pictures = {'input': blurred, 'target': shot.sharp, 'extent': encode_extent(shot.exposure.extent())}
         for name, picture in pictures.items():
             (folder / name / f'{shot.key}.png').write_bytes(cv2.imencode('.png', picture)[1].tobytes())
     print(f'{folder}: {len(shots)} pictures')

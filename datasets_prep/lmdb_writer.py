@@ -16,6 +16,7 @@ from pathlib import Path
 import lmdb
 from tqdm import tqdm
 
+from aibnet_arch.files import PART, write_text
 from datasets_prep.crops import Crop
 from datasets_prep.encoding import Task, encode_pair
 from datasets_prep.errors import PrepError, raise_if_any
@@ -24,7 +25,7 @@ from datasets_prep.inspection import checksum, inspect, meta_line, pair_problems
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair
 from datasets_prep.pool import default_workers, ordered_map
-from datasets_prep.storage import exclusive, write_durably, write_manifest
+from datasets_prep.storage import write_manifest
 
 BATCH_BYTES = 64 * 2**20
 # Where the map begins; it doubles whenever it is full, so no guess about the pictures' size can be wrong.
@@ -103,12 +104,14 @@ def _prepare_one(paired_set: PairedSet, *, workers: int, progress: bool) -> int:
     if made:
         for folder in (lq, gt):
             folder.partial.mkdir(parents=True, exist_ok=True)
-        with exclusive(lq.partial):
+        with lq.lock():
             _store(paired_set, workers=workers, progress=progress)
             _complete(paired_set, workers=workers, progress=progress)
     lq.finish()
     gt.finish()
-    entries = lq.manifest()['entries']
+    manifest = lq.manifest()
+    assert manifest is not None
+    entries = manifest['entries']
     if progress:
         print(f'{lq.final} and {gt.final}: {entries} entries, {"done" if made else "already prepared"}.')
     return entries
@@ -118,6 +121,8 @@ def _store(paired_set: PairedSet, *, workers: int, progress: bool) -> None:
     """Stores all pairs that are not stored yet."""
     lq, gt = (folder.partial for folder in paired_set.folders)
     for folder in (lq, gt):
+        for leftover in folder.glob(f'.*{PART}'):  # of a process that was killed
+            leftover.unlink()
         write_manifest(folder, {'complete': False, 'plan': paired_set.plan()})
     pairs, crop = sorted(paired_set.pairs, key=lambda pair: pair.key), paired_set.crop
     with _open(lq) as lq_env, _open(gt) as gt_env:
@@ -160,7 +165,7 @@ def _complete(paired_set: PairedSet, *, workers: int, progress: bool) -> None:
     )
     for folder, entries in zip(folders, sides):
         lines = [meta_line(entry, compress_level=COMPRESS_LEVEL) + '\n' for entry in entries]
-        write_durably(folder / META_INFO, ''.join(lines))
+        write_text(folder / META_INFO, ''.join(lines))
     for folder, entries in zip(folders, sides):
         write_manifest(
             folder,

@@ -10,7 +10,7 @@ from typing import Union
 
 import numpy as np
 
-from datasets_prep.errors import some
+from aibnet_arch.messages import some
 
 SAFE_CHARACTERS = frozenset(string.ascii_letters + string.digits + '_-')
 # LMDB's limit is 511 bytes; a crop adds "_s" and a number.

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from aibnet_arch.messages import some
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
-from datasets_prep.errors import raise_if_any, some
+from datasets_prep.errors import raise_if_any
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
@@ -37,17 +38,18 @@ def find_pairs(listed: Path, *, problems: list[str]) -> list[Pair]:
         listed: the list file.
         problems: findings are appended here.
     """
-    lq, gt = [], []
+    lq: list[tuple[str, Path]] = []
+    gt: list[tuple[str, Path]] = []
     for number, line in enumerate(listed.read_text(encoding='utf-8-sig').splitlines(), start=1):
         fields = line.split()
         if not fields:
             continue
-        names = [picture_name(field, kind=kind) for field, kind in zip(fields, ('gt', 'blur'))]
-        if len(fields) != 2 or None in names or names[0] != names[1]:
+        name, *others = [picture_name(field, kind=kind) for field, kind in zip(fields, ('gt', 'blur'))]
+        if len(fields) != 2 or name is None or others != [name]:
             problems.append(f"{listed}, line {number}: not '<scene>/gt/gt_N.png <scene>/blur/blur_N.png': {line!r}")
             continue
-        gt.append((names[0], listed.parent / fields[0]))
-        lq.append((names[1], listed.parent / fields[1]))
+        gt.append((name, listed.parent / fields[0]))
+        lq.append((name, listed.parent / fields[1]))
     missing = [path for _, path in gt + lq if not path.is_file()]
     if missing:
         problems.append(f'{len(missing)} file(s) that {listed} names are missing: {some(missing)}')

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from aibnet_arch.files import write_text
 from datasets_prep.cli import add_workers_argument, new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.debian import get_packages, read_files
@@ -32,7 +33,6 @@ from datasets_prep.lmdb_writer import prepare
 from datasets_prep.motion_blur import blur, draw_motion
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair
-from datasets_prep.storage import write_durably
 
 LIST = Path(__file__).with_name('small_pictures.csv')
 BLURS = {'train': 4, 'test': 2}  # of each picture
@@ -139,7 +139,7 @@ def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int 
         PairedSet(pairs['test'], test / 'input.lmdb', test / 'target.lmdb', None, source),
     ]
     prepare(sets, workers=workers)
-    write_durably(output / 'LICENCES.md', licences(pictures))
+    write_text(output / 'LICENCES.md', licences(pictures))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,19 +7,12 @@ first hold ``prepared.json``: the plan (what is being stored), and once finished
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets_prep.errors import PrepError
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing guards against two preparations of one set at a time
-    fcntl = None
+from aibnet_arch.files import PART, sync_folder, write_text
+from aibnet_arch.locks import Lock
 
 MANIFEST = 'prepared.json'
 
@@ -37,6 +30,11 @@ class Folder:
     @property
     def discarded(self) -> Path:
         return self.final.with_name(self.final.name + '.discarded')
+
+    def lock(self) -> Lock:
+        """Keeps others from making it at the same time."""
+        told = f'Another process is preparing {self.final} ({{owner}}): wait for it, or end it.'
+        return Lock(self.final.with_name(f'.{self.final.name}.lock'), told=told)
 
     @property
     def current(self) -> Path:
@@ -83,49 +81,11 @@ def read_manifest(folder: Path) -> dict | None:
 
 
 def write_manifest(folder: Path, manifest: dict) -> None:
-    write_durably(folder / MANIFEST, json.dumps(manifest, indent=2) + '\n')
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Writes a text file that is either whole, on the disk, or not there."""
-    temporary = path.with_name(path.name + '.tmp')
-    with open(temporary, 'w', encoding='utf-8', newline='\n') as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames within a folder durable; Windows has no such call."""
-    if os.name == 'posix':
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Holds a lock on the folder, which the system lifts when the process ends, however it ends."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PrepError(f'Another process is preparing {folder}: wait for it, or end it.') from error
-        yield
-    finally:
-        os.close(descriptor)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + '\n')
 
 
 def _is_ours_or_empty(partial: Path) -> bool:
     # A kill right after the folder was made leaves nothing, or the manifest's temporary file, in it.
     return read_manifest(partial) is not None or (
-        partial.is_dir() and all(entry.name == MANIFEST + '.tmp' for entry in partial.iterdir())
+        partial.is_dir() and all(entry.name.endswith(MANIFEST + PART) for entry in partial.iterdir())
     )

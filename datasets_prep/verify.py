@@ -13,8 +13,9 @@ from pathlib import Path
 
 import lmdb
 
+from aibnet_arch.messages import some
 from datasets_prep.cli import add_workers_argument, new_parser, run
-from datasets_prep.errors import PrepError, some
+from datasets_prep.errors import PrepError
 from datasets_prep.inspection import Entry, checksum, inspect, meta_line, pair_problems
 from datasets_prep.lmdb_writer import META_INFO
 from datasets_prep.storage import MANIFEST, read_manifest

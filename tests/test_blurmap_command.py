@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from aibnet_arch.commands import blurmap as command
 from aibnet_arch.commands.blurmap import run_blurmap
 from aibnet_arch.commands.main import main
 from aibnet_arch.errors import UserError
 from aibnet_arch.registries.other_networks import OTHER_NETWORKS
+from aibnet_arch.weights.weight_file import WeightFile
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.motion_blur import Exposure, Motion
 from datasets_prep.pairs import Pair
@@ -192,10 +192,8 @@ def test_the_averaged_weights_are_taken_if_there_are_some(root, tmp_path, monkey
     content = torch.load(root / 'net.pth', weights_only=True)
     torch.save({**content, 'params_ema': content['params']}, tmp_path / 'averaged.pth')
     taken = []
-    real = command.read_network
-    monkeypatch.setattr(
-        command, 'read_network', lambda path, *, param_key: taken.append(param_key) or real(path, param_key=param_key)
-    )
+    real = WeightFile._bare
+    monkeypatch.setattr(WeightFile, '_bare', lambda file, key: taken.append(key) or real(file, key))
     for flags in ([], ['--param-key', 'params']):
         assert blurmap(root, tmp_path / 'out', '--weights', str(tmp_path / 'averaged.pth'), *flags) == 0
     assert taken == ['params_ema', 'params']

@@ -15,6 +15,7 @@ import torch
 
 from aibnet_arch.photos import memory
 from aibnet_arch.photos.memory import LimitError, TileChooser, parse_size
+from aibnet_arch.profiling import peak_memory
 from tests.deblurring import network, save
 
 BASE = 500_000_000
@@ -106,10 +107,14 @@ def test_a_containers_limit_counts(tmp_path):
     assert memory._available_in_container(tmp_path) == 500
 
 
-def test_what_runs_is_measured():
+@pytest.mark.parametrize('told', [True, False], ids=['told by the system', 'sampled'])
+def test_what_runs_is_measured(told, monkeypatch, tmp_path):
+    if not told:
+        monkeypatch.setattr(peak_memory, '_STATUS', tmp_path / 'status')
+
     def run():
         held = torch.ones(30_000_000)
-        time.sleep(10 * memory.SAMPLING_SECONDS)
+        time.sleep(10 * peak_memory.SAMPLING_SECONDS)
         del held
 
     gc.collect()

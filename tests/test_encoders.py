@@ -13,7 +13,7 @@ from aibnet_arch import AIBNet
 from aibnet_arch.errors import CheckpointError
 from aibnet_arch.modeling.encoders import ENCODERS
 from aibnet_arch.weights.pretrained import load_encoder, load_published
-from aibnet_arch.weights.state_dicts import read_state_dict
+from aibnet_arch.weights.weight_file import WeightFile
 from tests.golden.fill_weights import fill
 
 GOLDEN = Path(__file__).parent / 'golden'
@@ -111,7 +111,7 @@ def test_a_malicious_checkpoint_is_refused_and_nothing_runs(tmp_path):
     (tmp_path / 'raw.pth').write_bytes(pickle.dumps(_Bomb(tmp_path / 'ran')))
     for name in ('bomb.pth', 'raw.pth'):
         with pytest.raises(CheckpointError) as caught:
-            read_state_dict(tmp_path / name)
+            WeightFile.read(tmp_path / name)
         assert 'weights_only' not in str(caught.value)
     assert not (tmp_path / 'ran').exists()
 
@@ -121,13 +121,13 @@ def test_a_damaged_file_is_refused(damage, tmp_path):
     torch.save({'params': {'intro.weight': torch.zeros(1000)}}, tmp_path / 'good.pth')
     (tmp_path / 'bad.pth').write_bytes(damage((tmp_path / 'good.pth').read_bytes()))
     with pytest.raises(CheckpointError, match=r'bad\.pth'):
-        read_state_dict(tmp_path / 'bad.pth')
+        WeightFile.read(tmp_path / 'bad.pth')
 
 
 def test_an_absent_entry_names_those_that_are_there(tmp_path):
     torch.save({'params': {'a': torch.zeros(1)}, 'iter': 3}, tmp_path / 'some.pth')
     with pytest.raises(CheckpointError, match=r"no entry 'params_ema'; it has: params, iter"):
-        read_state_dict(tmp_path / 'some.pth', param_key='params_ema')
+        WeightFile.read(tmp_path / 'some.pth').state_dict('params_ema')
 
 
 def test_ufpnet_is_deterministic_unless_noise_is_asked_for():

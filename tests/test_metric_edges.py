@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+from aibnet_arch.errors import RunError
 from aibnet_arch.metrics import (
     BASICSR_METRICS,
     EvaluationTable,
@@ -100,6 +101,6 @@ def test_columns_cannot_be_mixed_up():
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     (tmp_path / 't.json').mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(RunError):
         table_of(30.0).write(tmp_path / 't.csv', tmp_path / 't.json')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['t.csv', 't.json']

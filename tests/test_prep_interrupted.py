@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets_prep import Crop, Pair, PrepError, lmdb_writer, storage, write_pairs
-from datasets_prep.storage import exclusive, read_manifest
+from aibnet_arch.errors import UserError
+from datasets_prep import Crop, Pair, lmdb_writer, storage, write_pairs
+from datasets_prep.storage import Folder, read_manifest
 from datasets_prep.verify import verify
 from tests.prep_trees import assert_holds, crops_of, picture, save_pair, snapshot
 
@@ -73,8 +74,8 @@ def count_steps(monkeypatch):
     steps = Steps()
     monkeypatch.setattr(lmdb_writer, '_put', steps.step(lmdb_writer._put))
     monkeypatch.setattr(lmdb_writer, 'encode_pair', steps.encode(lmdb_writer.encode_pair))
-    monkeypatch.setattr(lmdb_writer, 'write_durably', steps.step(storage.write_durably))
-    monkeypatch.setattr(storage, 'write_durably', steps.step(storage.write_durably))
+    monkeypatch.setattr(lmdb_writer, 'write_text', steps.step(lmdb_writer.write_text))
+    monkeypatch.setattr(storage, 'write_text', steps.step(storage.write_text))
     for name in ('mkdir', 'replace', 'rename'):
         monkeypatch.setattr(Path, name, steps.step(getattr(Path, name)))
     monkeypatch.setattr(lmdb_writer, 'BATCH_BYTES', 60_000)  # two pictures' crops
@@ -171,7 +172,7 @@ def test_killed_at_random_moments(tmp_path):
 
 def test_a_second_process_on_the_same_set_is_refused(tmp_path):
     (tmp_path / 'input.lmdb.partial').mkdir()
-    with exclusive(tmp_path / 'input.lmdb.partial'), pytest.raises(PrepError, match='Another process is preparing'):
+    with Folder(tmp_path / 'input.lmdb').lock(), pytest.raises(UserError, match='Another process is preparing'):
         prepare(tmp_path / 'input.lmdb', tmp_path / 'target.lmdb')
     assert prepare(tmp_path / 'input.lmdb', tmp_path / 'target.lmdb') == len(ENTRIES)
 

@@ -48,7 +48,7 @@ def test_the_parts_are_counted():
 
 PEAK = """
 import torch
-from aibnet_arch.profiling.measuring import peak_memory
+from aibnet_arch.profiling.peak_memory import peak_memory
 with peak_memory(torch.device('cpu')) as before:
     pass
 with peak_memory(torch.device('cpu')) as within:

@@ -16,8 +16,8 @@ import yaml
 
 from aibnet_arch.commands.main import main
 from aibnet_arch.errors import StoppedError
+from aibnet_arch.locks import Lock, is_held
 from aibnet_arch.study import running
-from aibnet_arch.study.locks import is_locked, locked
 from aibnet_arch.study.plan import Run
 from aibnet_arch.study.results import Result, read_result
 from aibnet_arch.study.running import Places, Runner
@@ -149,7 +149,7 @@ def test_a_third_start_runs_nothing_and_other_options_are_refused(killed, monkey
     assert '2 runs: 2 finished, 0 to do' in capsys.readouterr().out
     assert main([*command, '--total', '60']) == 2
     assert 'pretrained-s1: its options, or those of whose weights it takes, have changed' in capsys.readouterr().err
-    with locked(killed['out'] / 'lock'):
+    with Lock(killed['out'] / 'lock'):
         assert main(command) == 2
     assert 'held by another process' in capsys.readouterr().err
 
@@ -175,9 +175,10 @@ def test_a_report_that_cannot_be_written_stops_no_run(killed, tmp_path, monkeypa
     monkeypatch.setattr(running.Runner, 'run', lambda self: [self._finished(run) for run in self._waiting])
     (tmp_path / 'out/table.md').unlink()
     (tmp_path / 'out/table.md').mkdir()
-    with pytest.raises(IsADirectoryError):
-        main(['study', 'plan.yml', '-o', str(tmp_path / 'out'), '--seeds', '1'])
-    assert 'the report could not be written' in capsys.readouterr().out
+    assert main(['study', 'plan.yml', '-o', str(tmp_path / 'out'), '--seeds', '1']) == 1
+    streams = capsys.readouterr()
+    assert 'the report could not be written' in streams.out
+    assert 'table.md cannot be written: [Errno 21] Is a directory' in streams.err
 
 
 def test_lost_weights_of_a_finished_run_are_told_beforehand(killed, tmp_path, monkeypatch, capsys):
@@ -304,12 +305,12 @@ def test_a_run_that_an_earlier_start_still_has_is_waited_for(fake_children, tmp_
     run = made_up_run(tmp_path, 'held', {})
     run.folder.mkdir()
     holder = (
-        'import pathlib, sys, time\nfrom aibnet_arch.study.locks import locked\n'
-        f'with locked(pathlib.Path({str(run.folder / "lock")!r})):\n'
+        'import pathlib, sys, time\nfrom aibnet_arch.locks import Lock\n'
+        f'with Lock(pathlib.Path({str(run.folder / "lock")!r})):\n'
         f'    time.sleep(1.5)\n    open({str(fake_children)!r}, "a").write("released\\n")\n'
     )
     process = subprocess.Popen([sys.executable, '-c', holder], cwd=REPOSITORY)
-    wait_for(lambda: is_locked(run.folder / 'lock'))
+    wait_for(lambda: is_held(run.folder / 'lock'))
     told = []
     start = running.start_child
     running.start_child = lambda run, **places: (run.folder.rename(tmp_path / 'old'), start(run, **places))[1]

@@ -232,7 +232,7 @@ def test_a_write_that_fails_anywhere_leaves_the_checkpoint_before(file, root, mo
     fsync = os.fsync
 
     def full(descriptor):
-        if os.readlink(f'/proc/self/fd/{descriptor}').endswith(f'/{file}.part'):
+        if os.readlink(f'/proc/self/fd/{descriptor}').endswith(f'.{file}.part'):
             raise OSError(errno.ENOSPC, 'No space left on device')
         fsync(descriptor)
 

@@ -1,6 +1,7 @@
 """Files of weights in both formats: reading, converting, and what is refused."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -8,14 +9,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from aibnet_arch import AIBNet
-from aibnet_arch.commands.convert import equal_bits
 from aibnet_arch.commands.main import main
 from aibnet_arch.config.checks.weights import weight_problems
 from aibnet_arch.errors import CheckpointError
 from aibnet_arch.modeling.signature import KEY
 from aibnet_arch.weights import read_network
+from aibnet_arch.weights.conversion import equal_bits
+from aibnet_arch.weights.plain_file import read_plain
 from aibnet_arch.weights.pretrained import load_encoder, load_stages
-from aibnet_arch.weights.state_dicts import read_plain
 from tests.test_signature import TINY
 from tests.weight_files import HOSTILE, saved, truncated
 
@@ -215,9 +216,10 @@ def test_hostile_signatures_are_refused(signature, here):
         read_network(here / 'net.pth')
 
 
-def test_metadata_that_are_no_metadata_of_ours_are_told(here):
-    save_file({'a': torch.ones(1)}, here / 'net.safetensors', metadata={'param_key': 'params', 'iter': 'many'})
-    with pytest.raises(CheckpointError, match="iter is 'many'"):
+@pytest.mark.parametrize('number', ['many', '9' * 6000], ids=['many', 'digits'])
+def test_metadata_that_are_no_metadata_of_ours_are_told(number, here):
+    save_file({'a': torch.ones(1)}, here / 'net.safetensors', metadata={'param_key': 'params', 'iter': number})
+    with pytest.raises(CheckpointError, match=f"iter is '{number[:70]}"):
         read_plain(here / 'net.safetensors')
 
 
@@ -228,3 +230,47 @@ def test_weights_of_another_kind_of_number_are_refused(here):
     torch.save({'params': state}, here / 'net.pth')
     with pytest.raises(CheckpointError, match=r'encoder\.intro\.weight holds torch\.complex64'):
         read_network(here / 'net.pth')
+
+
+def test_zeros_are_refused_at_once(here):
+    with open(here / 'zeros.pth', 'wb') as file:
+        file.truncate(1 << 30)
+    started = time.monotonic()
+    with pytest.raises(CheckpointError, match=r'zeros\.pth is refused'):
+        read_plain(here / 'zeros.pth')
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize('command', ['info', 'convert', 'deblur'])
+@pytest.mark.parametrize(
+    ('given', 'meant'),
+    [
+        ('run/training_states/9.state', 'run/models/net_g_9.pth'),
+        ('run/training_states/8.state', 'run/models/net_g_latest.pth'),
+        ('run', 'run/models/net_g_latest.pth'),
+        ('run/models', 'run/models/net_g_latest.pth'),
+    ],
+)
+def test_the_file_that_is_meant_is_named(given, meant, command, here, capsys):
+    for folder in ('models', 'training_states'):
+        (here / 'run' / folder).mkdir(parents=True)
+    for name in ('net_g_9', 'net_g_latest'):
+        saved(here / f'run/models/{name}.pth')
+    for name in ('8', '9'):
+        torch.save({'iter': int(name), 'optimizers': [], 'schedulers': []}, here / f'run/training_states/{name}.state')
+    (here / 'picture.png').touch()
+    line = {'info': [given], 'convert': [given, 'x.pth'], 'deblur': ['picture.png', '-o', 'out', '--weights', given]}
+    if command == 'info' and given.endswith('.state'):
+        assert main([command, *line[command]]) == 0
+        return
+    assert main([command, *line[command]]) == 2
+    assert f'; the weights are in {meant}' in capsys.readouterr().err
+
+
+def test_names_that_a_terminal_would_obey_are_told_escaped(here, capsys):
+    torch.save({'\x1b[2Jparams': {'a': torch.ones(1)}}, here / 'net.pth')
+    assert main(['export', 'net.pth', 'net.onnx']) == 2
+    assert r"no entry 'params'; it has: \x1b[2Jparams" in capsys.readouterr().err
+    assert main(['info', 'net.pth']) == 0
+    converted(here, target='back.safetensors')
+    assert '\x1b' not in capsys.readouterr().out

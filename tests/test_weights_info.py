@@ -9,9 +9,9 @@ import torch
 import yaml
 
 from aibnet_arch import AIBNet
-from aibnet_arch.commands.convert import equal_bits
 from aibnet_arch.commands.main import main, prepare
 from aibnet_arch.config.option_file import parse_yaml, to_yaml
+from aibnet_arch.weights.conversion import equal_bits
 from tests.test_survival import flip_a_bit
 from tests.training import make_dataset, options, run
 from tests.weight_files import saved

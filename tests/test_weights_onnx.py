@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.jit import TracerWarning
 
-from aibnet_arch.commands import export
 from aibnet_arch.commands.main import main
 from aibnet_arch.modeling.encoders import flow_prior
 from aibnet_arch.weights import onnx_graph
 from aibnet_arch.weights.onnx_graph import INPUT, OUTPUT, differences, to_onnx
+from aibnet_arch.weights.weight_file import WeightFile
 from tests.test_signature import noisy
 from tests.weight_files import saved
 
@@ -85,10 +85,8 @@ def test_the_averaged_weights_are_taken_if_there_are_some(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     saved(tmp_path / 'net.pth', keys=('params', 'params_ema'))
     taken = []
-    real = export.read_network
-    monkeypatch.setattr(
-        export, 'read_network', lambda path, *, param_key: taken.append(param_key) or real(path, param_key=param_key)
-    )
+    real = WeightFile._bare
+    monkeypatch.setattr(WeightFile, '_bare', lambda file, key: taken.append(key) or real(file, key))
     assert main(['export', 'net.pth', 'net.onnx', '--size', '16', '16']) == 0
     assert main(['export', 'net.pth', 'params.onnx', '--size', '16', '16', '--param-key', 'params']) == 0
     assert taken == ['params_ema', 'params']

@@ -13,7 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -81,7 +81,7 @@ def untrained(opt: dict, work: Path) -> Path:
     return path
 
 
-def figures(work: Path, *, name: str, weights: Path, flags: tuple = ()) -> dict[str, dict]:
+def figures(work: Path, *, name: str, weights: Path, flags: Sequence[object] = ()) -> dict[str, dict]:
     """The JSON of ``basicsr blurmap`` for both sets."""
     results = {}
     for known in SETS:
@@ -144,8 +144,8 @@ def main() -> int:
         nafnet = trained(nafnet_options(seed, times=args.times), work, module='tools.blurmap_study')
         weights, flags = trained(opt, work, module='aibnet_arch'), ('--beside', nafnet, '--parts')
         with_training.append(figures(work, name=f'trained-{seed}', weights=weights, flags=flags))
-        weights, flags = untrained(opt, work), ('--no-pictures',)
-        without.append(figures(work, name=f'untrained-{seed}', weights=weights, flags=flags))
+        weights = untrained(opt, work)
+        without.append(figures(work, name=f'untrained-{seed}', weights=weights, flags=['--no-pictures']))
     for known in SETS:
         for name, runs in (('trained', with_training), ('untrained', without)):
             print(*tables([run[known] for run in runs], suffix=f', {known}, {name}'), sep='\n')

@@ -19,7 +19,7 @@ BASICSR = 'basicsr==1.4.2'
 OLDEST, NEWEST = (3, 9), (3, 14)
 # Python runs a module of this name when it starts, also in the processes in which pip builds.
 SHIM_NAME = 'sitecustomize.py'
-SHIM = '''\
+SHIM = """\
 import builtins
 import sys
 
@@ -34,7 +34,7 @@ def exec_where_locals_look(code, globals=None, locals=None, /, **options):
 
 
 builtins.exec = exec_where_locals_look
-'''
+"""
 
 
 def check_python() -> None:

@@ -22,7 +22,7 @@ import torch
 import yaml
 
 from aibnet_arch.commands.main import main as basicsr
-from tests.training import assert_equal_weights, make_dataset, options, reset_logger, weights
+from tools.tiny_training import assert_equal_weights, make_dataset, options, reset_logger, weights
 
 RUN = 'experiments/run'
 

@@ -9,7 +9,7 @@ and noise), on the same cores, in turns, each run in a process of its own:
             --multiprocessing-read as many as there are workers)
 
 Times are wall clock from starting the process to its end. Memory is the greatest sum of the resident sizes of the
-process and its children, sampled every 50 ms (Linux); shared libraries count once a process.
+process and its children, sampled every 50 ms; shared libraries count once a process.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from pathlib import Path
 from types import ModuleType
 
 import cv2
-import lmdb
 import numpy as np
+import psutil
 
 from datasets_prep.cli import add_workers_argument, new_parser, positive, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import PrepError
 from datasets_prep.folder_pair import find_pairs
 from datasets_prep.images import decode
+from datasets_prep.lmdb_reader import reading
 from datasets_prep.lmdb_writer import META_INFO, write_pairs
 from datasets_prep.pool import ordered_map
 
@@ -96,8 +97,9 @@ def measure(function: Callable[..., None], *args: object) -> tuple[float, int]:
     process = get_context('spawn').Process(target=function, args=args)
     start, peak = time.perf_counter(), 0
     process.start()
+    watched = psutil.Process(process.pid)
     while process.is_alive():
-        peak = max(peak, _resident_bytes(process.pid))
+        peak = max(peak, _resident_bytes(watched))
         process.join(SAMPLE_SECONDS)
     seconds = time.perf_counter() - start
     if process.exitcode != 0:
@@ -115,7 +117,7 @@ def differences(folder: Path) -> list[str]:
             continue
         for (key, mine), (_, theirs) in zip(_entries(here), _entries(there)):
             if not np.array_equal(decode(mine), decode(theirs)):
-                found.append(f'{name} {key.decode()}')
+                found.append(f'{name} {bytes(key).decode()}')
     return found
 
 
@@ -165,15 +167,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if different else 0
 
 
-def _entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    with lmdb.open(str(path), readonly=True) as env, env.begin() as transaction:
+def _entries(path: Path) -> Iterator[tuple[memoryview, memoryview]]:
+    with reading(path) as transaction:
         yield from transaction.cursor()
 
 
 def _make_pair(task: tuple[Path, int]) -> None:
     folder, number = task
     skimage = importlib.util.find_spec('skimage')
-    if skimage is None:
+    if skimage is None or skimage.origin is None:
         raise PrepError("The benchmark's pictures come from scikit-image: pip install scikit-image.")
     name = PHOTOGRAPHS[number % len(PHOTOGRAPHS)]
     photograph = cv2.imread(str(Path(skimage.origin).parent / 'data' / name), cv2.IMREAD_COLOR)
@@ -190,7 +192,7 @@ def _make_pair(task: tuple[Path, int]) -> None:
 
 
 def _crop_to_files(path: Path, folder: Path) -> None:
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    picture = np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
     windows = CROP.windows(height=picture.shape[0], width=picture.shape[1])
     for index, (row, column) in enumerate(windows):
         crop = np.ascontiguousarray(picture[row : row + CROP.size, column : column + CROP.size])
@@ -202,10 +204,11 @@ def _crop_to_files(path: Path, folder: Path) -> None:
 def load_basicsr_lmdb_util() -> ModuleType:
     # By its path: `import basicsr` fails with torchvision 0.17 and later, and this one file needs none of it.
     package = importlib.util.find_spec('basicsr')
-    if package is None:
+    if package is None or package.origin is None:
         raise PrepError('BasicSR is not installed, so there is nothing to compare with: pip install basicsr.')
     path = Path(package.origin).parent / 'utils' / 'lmdb_util.py'
     spec = importlib.util.spec_from_file_location('basicsr_lmdb_util', path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # The pool inside it pickles a function by its module's name.
     sys.modules[spec.name] = module
@@ -213,17 +216,13 @@ def load_basicsr_lmdb_util() -> ModuleType:
     return module
 
 
-def _resident_bytes(pid: int) -> int:
-    """Resident bytes of a process and its descendants; 0 where the system does not tell (not Linux)."""
+def _resident_bytes(process: psutil.Process) -> int:
+    """Resident bytes of a process and its descendants."""
     total = 0
-    try:
-        total = int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
-        children = [
-            child for path in Path(f'/proc/{pid}/task').glob('*/children') for child in path.read_text().split()
-        ]
-    except (FileNotFoundError, ProcessLookupError):
-        return total  # it has just ended
-    return total + sum(_resident_bytes(int(child)) for child in children)
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+        for each in (process, *process.children(recursive=True)):
+            total += each.memory_info().rss
+    return total
 
 
 if __name__ == '__main__':

@@ -11,9 +11,11 @@ import argparse
 import json
 import math
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from aibnet_arch.blurmap.baselines import OtherNetwork
 from aibnet_arch.commands.main import prepare
@@ -28,6 +30,7 @@ def psnr(opt: dict, weights: Path, *, size: int, overlap: int) -> float:
     from basicsr.metrics import calculate_psnr
     from basicsr.utils import tensor2img
 
+    network: Callable[[Tensor], Tensor]
     if opt['network_g']['type'] == 'AIBNet':
         network = read_network(weights)
     else:

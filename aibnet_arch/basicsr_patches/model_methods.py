@@ -24,7 +24,8 @@ from ..checkpoints.writing import CheckpointWriter, best_iterations
 from ..distributed import on_device
 from ..errors import UserError
 from ..evaluation.validation import validate
-from ..weights.state_dicts import compare_keys, read_plain
+from ..weights.state_dicts import compare_keys
+from ..weights.weight_file import WeightFile
 
 # Attributes of BasicSR's schedules.
 _OF_OPTIONS = ('periods', 'cumulative_period', 'restart_weights', 'eta_min', 'milestones', 'gamma', 'restarts')
@@ -129,23 +130,14 @@ class SafeModel(BaseModel):
             param_key: entry of the file; None if the file is the state dict itself.
 
         Raises:
-            CheckpointError: the file is damaged, or holds more than plain data.
-            UserError: the entry is missing, or the keys do not fit.
+            CheckpointError: the file is damaged, holds more than plain data, or no such entry.
+            UserError: the keys do not fit.
         """
         logger = get_root_logger()
         net = self.get_bare_model(net)
-        content = read_plain(load_path)
-        if param_key is not None and isinstance(content, Mapping):
-            if param_key not in content and 'params' in content:
-                logger.info(f'{load_path} has no {param_key}: params is taken.')
-                param_key = 'params'
-            if param_key not in content:
-                some = ', '.join(str(key) for key in list(content)[:5])
-                raise UserError(f'{load_path} has no entry {param_key!r}; it has: {some}. Set param_key_* below path.')
-            content = content[param_key]
-        if not isinstance(content, Mapping):
-            raise UserError(f'{load_path} holds no state dict under {param_key!r}')
-        state = {str(key).removeprefix('module.'): value for key, value in content.items()}
+        taken, state = WeightFile.read(load_path).of_options(param_key)
+        if taken != param_key:
+            logger.info(f'{load_path} has no {param_key}: {taken} is taken.')
         wanted = net.state_dict()
         problems = compare_keys(wanted, state)
         if problems and strict:
@@ -156,7 +148,7 @@ class SafeModel(BaseModel):
             fits = {key for key, value in state.items() if key in wanted and value.shape == wanted[key].shape}
             state = {key: value for key, value in state.items() if key in fits}
         net.load_state_dict(state, strict=strict)
-        logger.info(f'Loaded {type(net).__name__} from {load_path}, entry {param_key}.')
+        logger.info(f'Loaded {type(net).__name__} from {load_path}, entry {taken}.')
 
 
 class SafeSRModel(SRModel, SafeModel):

@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 import torch
 
-from ..weights.state_dicts import refuse_old_archive
+from ..weights.plain_file import refuse_old_archive
 
 _load = torch.load
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..weights.state_dicts import read_state_dict
+from ..weights.weight_file import WeightFile
 
 WINDOW = 9  # pixels
 
@@ -39,7 +40,7 @@ class OtherNetwork:
 
     Args:
         path: its file of weights, as its training wrote it.
-        param_key: which entry of the file to take.
+        param_key: which entry of the file to take; None: 'params_ema' if there is one, else 'params'.
         device: where it runs.
 
     Attributes:
@@ -50,8 +51,8 @@ class OtherNetwork:
         CheckpointError: the file cannot be read.
     """
 
-    def __init__(self, path: Path, *, param_key: str, device: torch.device) -> None:
-        state = read_state_dict(path, param_key=param_key)
+    def __init__(self, path: Path, *, param_key: Optional[str], device: torch.device) -> None:
+        state = WeightFile.read(path).state_dict(param_key)
         try:
             import spandrel
         except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -78,9 +79,13 @@ class Truth:
     values: np.ndarray
     threshold: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, '_ranks', ranks(self.values))
-        object.__setattr__(self, '_positive', self.values.ravel() > self.threshold)
+    @cached_property
+    def _ranks(self) -> np.ndarray:
+        return ranks(self.values)
+
+    @cached_property
+    def _positive(self) -> np.ndarray:
+        return self.values.ravel() > self.threshold
 
     @property
     def share(self) -> float:

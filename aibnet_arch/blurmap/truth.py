@@ -9,12 +9,12 @@ import cv2
 import lmdb
 import numpy as np
 
-from datasets_prep.errors import some
 from datasets_prep.images import check_file, decode
-from datasets_prep.inspection import read_keys
+from datasets_prep.lmdb_reader import read_keys, reading
 from datasets_prep.trees import SUFFIXES, pictures
 
 from ..errors import UserError
+from ..messages import some
 
 EXTENT_UNITS = 256  # a pixel of the blur's path, in a picture of extents
 
@@ -49,7 +49,7 @@ class Source:
             UserError: it is none.
         """
         self.picture()  # the same checks
-        values = cv2.imdecode(np.frombuffer(self._bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+        values = np.asarray(cv2.imdecode(np.frombuffer(self._bytes(), np.uint8), cv2.IMREAD_UNCHANGED))
         if values.dtype != np.uint16 or values.ndim != 2:
             raise UserError(
                 f'{self} is no extent of blur: expected a grey picture of 16 bit, {EXTENT_UNITS} a pixel, '
@@ -61,8 +61,8 @@ class Source:
         try:
             if self.key is None:
                 return self.path.read_bytes()
-            with lmdb.open(str(self.path), readonly=True, lock=False) as store, store.begin() as transaction:
-                return transaction.get(self.key)
+            with reading(self.path) as stored:
+                return bytes(stored.get(self.key) or b'')
         except (OSError, lmdb.Error) as error:
             raise UserError(f'{self} cannot be read: {error}') from error
 

@@ -15,7 +15,7 @@ from typing import Any, Optional
 
 from ..errors import CheckpointError
 from ..files import sha256_of
-from ..weights.state_dicts import read_plain
+from ..weights.plain_file import read_plain
 
 _OWN = 'sha256_of_this'
 

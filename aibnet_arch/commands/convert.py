@@ -2,16 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import Optional
 
-import torch
-from torch import Tensor
-
-from ..errors import RunError, UserError
-from ..files import check_new
-from ..weights.layouts import architecture_of
-from ..weights.state_dicts import SAFETENSORS
-from ..weights.weight_file import FORMATS, WeightFile, read_weight_file, write_weight_file
+from ..messages import printable
+from ..weights.conversion import convert, named
 
 
 def run_convert(argv: list[str]) -> int:
@@ -19,9 +12,9 @@ def run_convert(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     source, target = Path(arguments.source).expanduser(), Path(arguments.target).expanduser()
     kept, dropped = convert(source, target, param_key=arguments.param_key)
-    print(f'{target}: {", ".join(_named(key) for key in kept)}, read back bit-equal')
+    print(f'{target}: {printable(", ".join(map(named, kept)))}, read back bit-equal')
     if dropped:
-        print(f'dropped: {", ".join(dropped)}')
+        print(f'dropped: {printable(", ".join(dropped))}')
     return 0
 
 
@@ -33,82 +26,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('target', metavar='OUT', help='the file to make; it must not exist')
     parser.add_argument('--param-key', metavar='K', help='keep this entry alone; the name for a bare state dict')
     return parser
-
-
-def convert(source: Path, target: Path, *, param_key: Optional[str] = None) -> tuple[list[Optional[str]], list[str]]:
-    """Write the weights of one file to another, of the format that its suffix names, and compare what is read back.
-
-    Args:
-        source, target: files; `target` must not exist.
-        param_key: keep this entry alone; the name for a bare state dict. Without it everything is kept, or the file
-            is refused.
-
-    Returns:
-        The entries that were kept, and the names of what was dropped.
-
-    Raises:
-        UserError: `target` cannot be made, or would lose something that was not given up by `param_key`.
-        CheckpointError: `source` cannot be read, or its tensors do not go into that format.
-        RunError: the file cannot be written, or is not the same when it is read back.
-    """
-    check_new(target, source=source, suffixes=FORMATS)
-    weights = read_weight_file(source)
-    wanted, dropped = (weights, []) if param_key is None else _only(weights, param_key, where=source)
-    if param_key is None:
-        _refuse_loss(weights, source=source, target=target)
-    (_, state), *_ = wanted.entries.items()
-    write_weight_file(target, wanted, architecture=architecture_of(state))
-    back = read_weight_file(target)
-    same = back.about() == wanted.about() and list(back.entries) == list(wanted.entries)
-    if not same or not all(equal_bits(back.entries[key], wanted.entries[key]) for key in wanted.entries):
-        target.unlink()
-        raise RunError(f'{target} is not what was written when it is read back; it is deleted')
-    return list(wanted.entries), dropped
-
-
-def _only(weights: WeightFile, param_key: str, *, where: Path) -> tuple[WeightFile, list[str]]:
-    """One entry, and the names of the others."""
-    if None in weights.entries:
-        return WeightFile(entries={param_key: weights.entries[None]}), []
-    if param_key not in weights.entries:
-        keys = ', '.join(_named(key) for key in weights.entries)
-        raise UserError(f'{where} has no entry {param_key!r}; it has: {keys}')
-    dropped = [str(key) for key in (*weights.entries, *weights.others) if key != param_key]
-    one = WeightFile(
-        entries={param_key: weights.entries[param_key]}, iteration=weights.iteration, options=weights.options
-    )
-    return one, dropped
-
-
-def _refuse_loss(weights: WeightFile, *, source: Path, target: Path) -> None:
-    keys = ' or '.join(str(key) for key in weights.entries if key is not None)
-    if weights.others:
-        some = ', '.join(map(str, list(weights.others)[:5]))
-        raise UserError(
-            f'{source} holds more than weights: {some}. To drop that, name the entry to keep: --param-key {keys}'
-        )
-    if target.suffix.lower() == SAFETENSORS and len(weights.entries) > 1:
-        raise UserError(
-            f'{source} holds {len(weights.entries)} state dicts, a .safetensors file one. Choose it with --param-key '
-            f'{keys} (params_ema are averaged weights); the others are dropped'
-        )
-    if source.suffix.lower() == target.suffix.lower():
-        raise UserError(f'{source} and {target} have one format: copy the file, or choose an entry with --param-key')
-
-
-def equal_bits(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    """Whether two state dicts have the same keys, shapes, types and bits; a NaN equals itself."""
-    return set(first) == set(second) and all(
-        value.shape == second[key].shape
-        and value.dtype == second[key].dtype
-        and torch.equal(_bytes(value), _bytes(second[key]))
-        for key, value in first.items()
-    )
-
-
-def _bytes(tensor: Tensor) -> Tensor:
-    return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-def _named(key: Optional[str]) -> str:
-    return 'a bare state dict' if key is None else key

@@ -1,11 +1,9 @@
 """``basicsr dropin``: put AIBNet into a checkout of BasicSR, NAFNet or Restormer, and take it out again."""
 
 import argparse
-import importlib.util
 from pathlib import Path
-from typing import Optional
 
-from ..dropin.checkout import kind_of
+from ..dropin.checkout import installed_instead, kind_of
 from ..dropin.contents import SUB_DECODERS
 from ..dropin.record import put, take_out
 
@@ -38,7 +36,7 @@ def run_dropin(argv: list[str]) -> int:
     for path in files:
         if path.endswith('.yml'):
             print(f'    PYTHONPATH=. python basicsr/train.py -opt {path}')
-    installed = _taken_instead(folder)
+    installed = installed_instead(folder)
     if installed:
         print(
             f'\nNot in this environment: it has a BasicSR in {installed}, and Python would take that, since the '
@@ -46,14 +44,6 @@ def run_dropin(argv: list[str]) -> int:
         )
     print(f'\nUndo: basicsr dropin {folder} --undo')
     return 0
-
-
-def _taken_instead(folder: Path) -> Optional[Path]:
-    """Where an installed BasicSR lies that Python prefers: a package wins over a folder without __init__.py."""
-    spec = importlib.util.find_spec('basicsr')
-    if (folder / 'basicsr/__init__.py').is_file() or spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent
 
 
 def _parser() -> argparse.ArgumentParser:

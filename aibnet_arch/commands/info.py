@@ -3,32 +3,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ..errors import CheckpointError
+from ..messages import LAYOUT, printable
 from ..weights.description import describe, problems
-
-# What `basicsr info` tells of the training's options without `--options`.
-SHOWN = (
-    'name',
-    'model_type',
-    'manual_seed',
-    'datasets.train.name',
-    'datasets.train.gt_size',
-    'datasets.train.batch_size_per_gpu',
-    'path.pretrain_network_encoder',
-    'train.strategy',
-    'train.stage_iter',
-    'train.total_iter',
-    'train.optim_g.type',
-    'train.optim_g.lr',
-    'train.ema_decay',
-)
-MOST_OPTIONS = 1 << 20  # characters of YAML; an option file has some thousand
+from ..weights.description_text import lines
 
 
 def run_info(argv: list[str]) -> int:
@@ -39,7 +19,7 @@ def run_info(argv: list[str]) -> int:
         try:
             description = describe(Path(name).expanduser())
         except CheckpointError as error:
-            print(f'basicsr info: {_printable(str(error))}', file=sys.stderr)
+            print(f'basicsr info: {printable(error, keep=LAYOUT)}', file=sys.stderr)
             code = 2
             continue
         description['problems'] = problems(description)
@@ -47,7 +27,7 @@ def run_info(argv: list[str]) -> int:
         if description['problems']:
             code = code or 1
         if not arguments.json:
-            print('\n'.join(map(_printable, _lines(description, whole=arguments.options))))
+            print('\n'.join(printable(line, keep=LAYOUT) for line in lines(description, whole=arguments.options)))
     if arguments.json:
         print(json.dumps(descriptions, indent=2))
     return code
@@ -61,89 +41,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--options', action='store_true', help='print all options of the training (YAML)')
     parser.add_argument('--json', action='store_true', help='print everything as JSON')
     return parser
-
-
-def _lines(description: Mapping[str, Any], *, whole: bool) -> Iterator[str]:
-    yield f'{description["file"]} ({description["bytes"] / 1e6:,.2f} MB)'
-    facts = _training_state(description) if 'epoch' in description else _weights(description, whole=whole)
-    record = description['record']
-    facts += [('SHA-256', description['sha256'] + (f', {record} with the record beside it' if record else ''))]
-    facts += [('problem', problem) for problem in description['problems']]
-    for name, value in facts:
-        first, *others = str(value).split('\n')
-        yield f'  {name:<10}  {first}'
-        yield from (f'  {"":<10}  {line}' for line in others)
-
-
-def _weights(description: Mapping[str, Any], *, whole: bool) -> list[tuple[str, Any]]:
-    facts, told = [], None
-    for key, entry in description['entries'].items():
-        network = entry['network']
-        if network is not None and network != told:
-            facts += _network(network)
-            told = network  # of params and params_ema once
-        elif network is None:
-            facts.append(('network', 'not known to this package'))
-        count = f'{entry["tensors"]} tensors, {entry["numbers"] / 1e6:,.3f} M numbers, {" ".join(entry["types"])}'
-        finite = 'not all finite' if entry['not_finite'] else 'all finite'
-        facts.append(('entry', f'{key or "(bare state dict)"}: {count}, {finite}'))
-    if description['others']:
-        facts.append(('also in it', ', '.join(description['others'])))
-    if description['iteration'] is not None:
-        facts.append(('iteration', f'{description["iteration"]:,d}'))
-    if description['options'] is not None:
-        facts.append(('options', description['options'].rstrip() if whole else _short(description['options'])))
-    return facts
-
-
-def _network(network: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    size = f', {network["parameters"] / 1e6:,.3f} M parameters' if network['parameters'] else ''
-    yield 'network', network['architecture'] + size
-    if network['arguments']:
-        yield 'arguments', ' '.join(f'{name}={_compact(value)}' for name, value in network['arguments'].items())
-    if network['trained']:
-        yield 'stage', f'{network["trained"]} of {network["arguments"]["num_sub_decoders"]} sub-decoders are trained'
-
-
-def _training_state(description: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    facts = [('state', 'of a training, to go on with'), ('iteration', f'{description["iteration"]:,d}')]
-    facts += [(name, description[name]) for name in ('epoch', 'stage') if description[name] is not None]
-    for optimizer in description['optimizers']:
-        rates = ', '.join(f'{rate:.3g}' for rate in optimizer['learning_rates'])
-        facts.append(('optimizer', f'of {optimizer["parameters"]} parameter tensors, learning rate {rates}'))
-    facts.append(('schedulers', description['schedulers']))
-    return [*facts, ('also in it', ', '.join(description['others']) or 'nothing')]
-
-
-def _short(options: str) -> str:
-    """The options of most interest, one line; `--options` prints the rest."""
-    try:
-        tree = yaml.safe_load(options) if len(options) <= MOST_OPTIONS else None
-    except (yaml.YAMLError, RecursionError, ValueError):
-        tree = None
-    if not isinstance(tree, Mapping):
-        return f'{len(options)} characters, no YAML of an option file (--options prints them)'
-    found = {path: _at(tree, path.split('.')) for path in SHOWN}
-    told = (f'{path}={_compact(value)}' for path, value in found.items() if _is_short(value))
-    return f'{" ".join(told)} (--options prints all)'
-
-
-def _at(tree: Any, keys: list[str]) -> Any:
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return tree
-
-
-def _is_short(value: Any) -> bool:
-    """A value, or a short list of values: what a file holds may be anything."""
-    values = value if isinstance(value, list) and 0 < len(value) <= 8 else [value]
-    return all(isinstance(each, (str, int, float, bool)) for each in values)
-
-
-def _compact(value: Any) -> str:
-    return f'[{",".join(map(str, value))}]' if isinstance(value, (list, tuple)) else str(value)[:200]
-
-
-def _printable(text: str) -> str:
-    """Without control characters: names and texts come from the file, and a terminal obeys them."""
-    return ''.join(char if char.isprintable() or char in '\n\t' else '\N{REPLACEMENT CHARACTER}' for char in text)

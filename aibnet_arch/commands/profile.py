@@ -14,8 +14,10 @@ from torch import nn
 from ..config.checks.registered import check_call
 from ..config.option_file import apply_overrides, load_option_file
 from ..errors import OptionError, UserError
+from ..files import write_text
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer
-from ..profiling.measuring import Part, matrix_rate, measure
+from ..profiling.measuring import matrix_rate, measure
+from ..profiling.tables import device_name, parts_table, steps_table
 from ..profiling.training_cost import stage_costs
 from ..registries.on_demand import register_wanted
 from ..registries.other_networks import OTHER_NETWORKS
@@ -43,17 +45,17 @@ def run_profile(argv: list[str]) -> int:
     device = torch.device('cuda' if torch.cuda.is_available() and opt.get('num_gpu') != 0 else 'cpu')
     settings = InferenceSettings.from_options(opt.get('val'))
     size = tuple(arguments.size)
-    results = []
+    results: list[dict[str, Any]] = []
     for name, network in _networks(network_opt, arguments.beside):
         image = torch.rand(batch, 3, *size, device=device)
         restorer = Restorer(network.to(device), settings)
-        rate = matrix_rate(device, dtype=PRECISIONS.get(settings.autocast, torch.float32))
+        rate = matrix_rate(device, dtype=PRECISIONS[settings.autocast] if settings.autocast else torch.float32)
         parts = measure(
             partial(restorer, image), network, device=device, repeats=arguments.repeats, size=tuple(image.shape)
         )
         results.append({'network': name, 'floor_seconds': parts[-1].macs / rate, 'parts': parts})
-        print(f'\n{name}, {batch} x {size[0]} x {size[1]}, {_device(device)}\n')
-        print(_table(parts))
+        print(f'\n{name}, {batch} x {size[0]} x {size[1]}, {device_name(device)}\n')
+        print(parts_table(parts))
         ratio = parts[-1].seconds / results[-1]['floor_seconds']
         print(f'\n{ratio:.2f} times the floor: all MACs at the {2e-9 * rate:,.0f} GFLOP/s of a large matrix product')
         if name != results[0]['network']:
@@ -62,15 +64,15 @@ def run_profile(argv: list[str]) -> int:
     if arguments.train:
         costs = stage_costs(network_opt, batch=training_batch, size=size, device=device)
         print(f'\nOne training step, batch {training_batch}\n')
-        print(_step_table(costs))
+        print(steps_table(costs))
     if arguments.json:
         document = {
-            'device': _device(device),
+            'device': device_name(device),
             'size': [batch, 3, *size],
             'networks': [{**result, 'parts': [part.as_dict() for part in result['parts']]} for result in results],
             'training': costs,
         }
-        Path(arguments.json).write_text(json.dumps(document, indent=2) + '\n')
+        write_text(Path(arguments.json), json.dumps(document, indent=2) + '\n')
     return 0
 
 
@@ -95,60 +97,3 @@ def _networks(network_opt: dict[str, Any], beside: Iterable[str]) -> Iterator[tu
     yield network_opt['type'], build_network(deepcopy(dict(network_opt))).eval()
     for name in beside:
         yield name, OTHER_NETWORKS[name].build().eval()
-
-
-def _device(device: torch.device) -> str:
-    if device.type == 'cuda':
-        return torch.cuda.get_device_name(device)
-    return f'CPU, {torch.get_num_threads()} threads'
-
-
-def _table(parts: Iterable[Part]) -> str:
-    head = ('part', 'parameters', 'trainable', 'conv GMACs', 'all GMACs', 'seconds', 'peak MB')
-    rows = [
-        (
-            part.name,
-            f'{part.parameters / 1e6:.2f} M',
-            f'{part.trainable / 1e6:.2f} M',
-            f'{part.conv_macs / 1e9:.2f}',
-            f'{part.macs / 1e9:.2f}',
-            f'{part.seconds:.3f}',
-            _megabytes(part.peak_bytes),
-        )
-        for part in parts
-    ]
-    return aligned([head, *rows])
-
-
-def _step_table(costs: list[dict[str, Any]]) -> str:
-    head = ('stage', 'trainable', 'seconds', 'peak MB', 'seconds / direct', 'peak / direct')
-    direct = costs[-1]
-    rows = [
-        (
-            str(cost['stage']),
-            f'{cost["trainable"] / 1e6:.2f} M',
-            f'{cost["seconds"]:.2f}',
-            _megabytes(cost['peak_bytes']),
-            f'{cost["seconds"] / direct["seconds"]:.2f}',
-            f'{cost["peak_bytes"] / direct["peak_bytes"]:.2f}' if direct['peak_bytes'] else 'not measured',
-        )
-        for cost in costs
-    ]
-    return aligned([head, *rows])
-
-
-def _megabytes(size) -> str:
-    return 'not measured' if size is None else f'{size / 1e6:,.0f}'
-
-
-def aligned(rows: list[tuple[str, ...]]) -> str:
-    """Rows of a table, the first column to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = (
-        '  '.join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in rows
-    )
-    return '\n'.join(lines)

@@ -19,12 +19,13 @@ def main(argv=None) -> int:
     parser.add_argument('-opt', default=str(OPTIONS), help='option file of the training')
     arguments = parser.parse_args(argv)
 
+    from datasets_prep.cli import run
     from datasets_prep.demo import main as make_data
 
     from ..commands.main import main as basicsr
 
     started = time.monotonic()
-    code = make_data([])
+    code = run(make_data, [])
     prepared = time.monotonic()
     code = code or basicsr(['train', '-opt', arguments.opt])
     if code:

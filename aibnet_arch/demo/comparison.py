@@ -12,6 +12,7 @@ from ..config.option_file import load_option_file
 from ..errors import UserError
 from ..metrics import calculate_ssim_3d
 from ..modeling import AIBNet
+from ..weights.weight_file import WeightFile
 
 
 def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple[float, float, float]]:
@@ -64,13 +65,11 @@ def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple
 
 
 def _load(opt: dict, path: Path) -> AIBNet:
-    from ..weights.state_dicts import read_state_dict
-
     if not path.is_file():
         raise UserError(f'there is no {path}: has the training of {opt["name"]} finished here?')
     net = AIBNet(**{key: value for key, value in opt['network_g'].items() if key != 'type'})
     key = 'params_ema' if opt['train'].get('ema_decay', 0) > 0 else 'params'
-    net.load_state_dict(read_state_dict(path, param_key=key))
+    net.load_state_dict(WeightFile.read(path).state_dict(key))
     return net.eval()
 
 

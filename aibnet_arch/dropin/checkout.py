@@ -1,9 +1,11 @@
 """Which BasicSR a folder is a checkout of, and what AIBNet needs there."""
 
 import ast
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from ..errors import UserError
 from . import contents
@@ -111,3 +113,11 @@ def _defined(path: Path) -> set[str]:
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f'{path} cannot be read: {error}') from error
     return {node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+
+
+def installed_instead(folder: Path) -> Optional[Path]:
+    """Where an installed BasicSR lies that Python prefers: a package wins over a folder without __init__.py."""
+    spec = importlib.util.find_spec('basicsr')
+    if (folder / 'basicsr/__init__.py').is_file() or spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent

@@ -178,13 +178,16 @@ def option_text(
         'val_blurred': 'val/input',
         'val_sharp': 'val/target',
     }
-    fields = {key: json.dumps(f'{data}/{root}.lmdb', ensure_ascii=False) for key, root in roots.items()}
-    fields.update(blocks, name=name, path=path, variant=variant, count=SUB_DECODERS[variant])
+    fields: dict[str, object] = {
+        key: json.dumps(f'{data}/{root}.lmdb', ensure_ascii=False) for key, root in roots.items()
+    }
+    count = SUB_DECODERS[variant]
+    fields.update(blocks, name=name, path=path, variant=variant, count=count)
     fields.update(weights='', stage='', periods='', total=_ITERATIONS)
     if stage is None:
         fields['weights'] = f'  pretrain_network_encoder: {_ENCODER}\n'
-        fields['training'] += f'  stage_iter: {[_ITERATIONS] * fields["count"]}\n'
-        fields['total'] *= fields['count']
+        fields['training'] = blocks['training'] + f'  stage_iter: {[_ITERATIONS] * count}\n'
+        fields['total'] = _ITERATIONS * count
     else:
         before = f'experiments/AIBNet-{variant}_stage{stage - 1}/models/net_g_latest.pth'
         starts_from = f'encoder_weights: {_ENCODER}' if stage == 1 else f'earlier_stages: {before}'

@@ -79,7 +79,7 @@ class AIBNetLoss(nn.Module):
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """(B, C, H, W) and (B, C, H, W) in [0, 1] -> the weighted sum, a scalar."""
-        return sum(self.terms(pred, target).values())
+        return sum(self.terms(pred, target).values(), start=pred.new_zeros(()))
 
     def terms(self, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The weighted terms by name; a term of weight 0 is left out. Arguments as :meth:`forward`.

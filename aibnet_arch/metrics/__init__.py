@@ -4,8 +4,8 @@ BasicSR calls a metric as ``fn(img=..., img2=..., **options)`` with two (H, W, 3
 """
 
 from .aligned import Alignment, align, calculate_psnr_aligned, calculate_ssim_aligned, last_outcome
+from .evaluation_table import EvaluationTable
 from .ssim import calculate_ssim_2d, calculate_ssim_3d
-from .table import EvaluationTable
 
 BASICSR_METRICS = (calculate_ssim_2d, calculate_ssim_3d, calculate_psnr_aligned, calculate_ssim_aligned)
 

@@ -50,9 +50,9 @@ class _LastPair:
     def get(self, img: np.ndarray, img2: np.ndarray) -> Alignment:
         check_pair(img, img2)  # first: the digest alone cannot tell a truth of another shape or type
         digest = hashlib.blake2b(repr(img.shape).encode())
-        digest.update(np.ascontiguousarray(img))
-        digest.update(np.ascontiguousarray(img2))
-        if digest.digest() != self._key:
+        for picture in (img, img2):
+            digest.update(np.ascontiguousarray(picture).data)
+        if self.alignment is None or digest.digest() != self._key:
             self.alignment, self._key = align(img, img2), digest.digest()
             if self.alignment.outcome != ALIGNED:
                 logging.getLogger('basicsr').warning('RealBlur metric: %s; scored as it is.', self.alignment.outcome)
@@ -91,7 +91,7 @@ def align(img: np.ndarray, img2: np.ndarray) -> Alignment:
     height, width = truth.shape[:2]
     try:
         # The ground truth is the template: swapped arguments give another number.
-        _, warp = cv2.findTransformECC(
+        _, warp = cv2.findTransformECC(  # type: ignore[call-overload]  # its stubs know no missing mask
             cv2.cvtColor(truth, cv2.COLOR_BGR2GRAY),
             cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY),
             np.eye(3, dtype=np.float32),

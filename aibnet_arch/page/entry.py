@@ -76,11 +76,11 @@ def write_entry(
     if wrong:
         raise ValueError(f'{name}: among its pictures is {" and ".join(wrong)}; expected before, after, perhaps truth')
     for what, picture in (*pictures.items(), *maps.items()):
-        form = getattr(picture, 'dtype', None), getattr(picture, 'shape', ())
-        if form[0] != np.uint8 or len(form[1]) != 3 or form[1][2] != 3 or 0 in form[1]:
-            raise ValueError(f'{name}: {what}: expected a uint8 picture (H, W, 3), got {form[0]} {form[1]}')
-        if form[1] != pictures['after'].shape:
-            raise ValueError(f'{name}: {what} is {form[1]}, but after is {pictures["after"].shape}')
+        dtype, shape = getattr(picture, 'dtype', None), tuple(getattr(picture, 'shape', ()))
+        if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise ValueError(f'{name}: {what}: expected a uint8 picture (H, W, 3), got {dtype} {shape}')
+        if shape != pictures['after'].shape:
+            raise ValueError(f'{name}: {what} is {shape}, but after is {pictures["after"].shape}')
     folder = Path(folder) / PICTURES
     files = {kind: _write(folder, number, name, kind, pictures[kind]) for kind in KINDS if kind in pictures}
     files['thumb'] = _write(folder, number, name, 'thumb', _thumbnail(pictures['after']), quality=_THUMB_QUALITY)

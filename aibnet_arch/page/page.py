@@ -7,10 +7,10 @@ from pathlib import Path
 from string import Template
 from typing import Any, Optional, Union
 
-from ..errors import RunError
+from ..files import write_whole
+from .columns import BETTER, columns, json_number
 from .entry import KINDS, PICTURES, Entry, write_entry
-from .figures import BETTER, columns, json_number
-from .room import INDEX, MARK, PARTIAL, make_room
+from .page_folder import INDEX, MARK, make_room
 
 _TEMPLATE = Path(__file__).parent / 'template'
 _SCRIPTS = ('state.js', 'list.js', 'viewer.js', 'page.js')  # in this order one script
@@ -75,12 +75,7 @@ class Page:
             data=_as_script(self._data(finished=finished)),
         )
         path = self.folder / INDEX
-        partial = self.folder / PARTIAL
-        try:
-            partial.write_bytes(page.encode('utf-8', 'replace'))  # a title from a file's name may hold anything
-            partial.replace(path)
-        except OSError as error:
-            raise RunError(f'{path} cannot be written: {error}') from error
+        write_whole(path, lambda file: file.write(page.encode('utf-8', 'replace')))  # titles may hold file names
         return path
 
     def _data(self, *, finished: bool) -> dict:

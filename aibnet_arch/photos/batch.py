@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from .errors import PictureError, ResultExistsError
-from .files import shown, whole_file
+from ..errors import ExistsError, PictureError
+from ..files import PART, whole_file
+from ..messages import printable
 from .inputs import Job
 from .picture_file import Shape, read_picture, read_shape, write_picture
 from .restoring import Deblurrer
@@ -81,16 +82,23 @@ class Batch:
 
     def _one(self, job: Job, shape: Union[Shape, VideoShape]) -> None:
         started = time.perf_counter()
-        self._bar.set_description(shown(job.source.name)[-30:], refresh=False)
+        self._bar.set_description(printable(job.source.name)[-30:], refresh=False)
         try:
             tile = self._deblurrer.choose_tile(shape.height, shape.width, held=shape.held_bytes)
-            with whole_file(job.output, overwrite=self._overwrite) as temporary:
-                notes = (self._video if job.is_video else self._picture)(job, temporary, shape, tile)
-        except PictureError as error:
-            if isinstance(error, ResultExistsError) and self._skip_existing:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            ending = f'{PART}{job.output.suffix}'  # the suffix chooses a video's format
+            with whole_file(job.output, overwrite=self._overwrite, ending=ending) as temporary:
+                if isinstance(shape, VideoShape):
+                    notes = self._video(job, temporary, shape, tile)
+                else:
+                    notes = self._picture(job, temporary, shape, tile)
+        except ExistsError:
+            if self._skip_existing:
                 self.left += 1
             else:
-                self._fail(job, str(error))
+                self._fail(job, f'{printable(job.output)} is there already: --overwrite replaces it')
+        except PictureError as error:
+            self._fail(job, str(error))
         except OSError as error:
             self._fail(job, f'its result cannot be written: {error.strerror or error}')
         except (MemoryError, RuntimeError) as error:
@@ -101,7 +109,7 @@ class Batch:
             self.done += 1
             how = self._deblurrer.tile_note(shape.height, shape.width, tile)
             text = [f'{shape.width}x{shape.height}', how, f'{time.perf_counter() - started:.1f} s', *notes]
-            self._say(f'{shown(self._name(job))}: {"; ".join(text)}')
+            self._say(f'{printable(self._name(job))}: {"; ".join(text)}')
 
     def _picture(self, job: Job, temporary: Path, shape: Shape, tile: Optional[int]) -> list[str]:
         picture = read_picture(job.source)
@@ -125,7 +133,7 @@ class Batch:
         )
         return [f'{written} frames', 'sound is not kept']
 
-    def _progress(self, megapixels: float) -> Callable[[float], None]:
+    def _progress(self, megapixels: float) -> Callable[[float], object]:
         return lambda part: self._bar.update(part * megapixels)
 
     def _name(self, job: Job) -> str:
@@ -133,7 +141,7 @@ class Batch:
 
     def _fail(self, job: Job, message: str) -> None:
         self.failures.append((job.source, message))
-        self._say(f'{shown(job.source)}: FAILED: {message}')
+        self._say(f'{printable(job.source)}: FAILED: {message}')
 
     @staticmethod
     def _say(text: str) -> None:

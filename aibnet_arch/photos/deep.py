@@ -8,8 +8,9 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin, TiffTags
+from PIL.PngImagePlugin import PngImageFile
 
-from .errors import PictureError
+from ..errors import PictureError
 from .metadata import Metadata, load_exif
 
 PHOTOMETRIC, PLANAR, SAMPLE_FORMAT, BITS = 262, 284, 339, 258
@@ -23,9 +24,9 @@ def is_deep(image: Image.Image) -> bool:
     Raises:
         PictureError: it does, in a way that OpenCV does not read.
     """
-    if image.format == 'PNG':
-        return image.tile[0][3].endswith('16B')
-    if image.format != 'TIFF':
+    if isinstance(image, PngImageFile):
+        return str(image.tile[0][3]).endswith('16B')
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
     tags = image.tag_v2
     bits = tags.get(BITS, (1,))
@@ -75,16 +76,16 @@ def write_deep_png(file: BinaryIO, pixels: np.ndarray, options: dict) -> None:
 
     OpenCV's file gets the metadata that Pillow writes, with `options`, into a PNG of one pixel.
     """
-    small = io.BytesIO()
-    Image.new('L', (1, 1)).save(small, 'PNG', **options)
-    small = small.getvalue()
+    file_of_one = io.BytesIO()
+    Image.new('L', (1, 1)).save(file_of_one, 'PNG', **options)
+    small = file_of_one.getvalue()
     ancillary = small[PNG_HEADER_BYTES : small.index(IDAT) - 4]
     if pixels.ndim == 3:
         pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
-    done, content = cv2.imencode('.png', pixels)
+    done, encoded = cv2.imencode('.png', pixels)
     if not done:
         raise PictureError('OpenCV cannot write it as PNG')
-    content = memoryview(content).cast('B')
+    content = encoded.data.cast('B')
     file.write(content[:PNG_HEADER_BYTES])
     file.write(ancillary)
     file.write(content[PNG_HEADER_BYTES:])
@@ -97,7 +98,7 @@ def write_tiff(file: BinaryIO, pixels: np.ndarray, metadata: Metadata) -> None:
     """
     height, width, channels = (*pixels.shape, 1)[:3]
     rows = max(STRIP_BYTES // (width * channels * pixels.itemsize), 1)
-    strips = [zlib.compress(np.ascontiguousarray(pixels[top : top + rows])) for top in range(0, height, rows)]
+    strips = [zlib.compress(np.ascontiguousarray(pixels[top : top + rows]).data) for top in range(0, height, rows)]
     sizes = tuple(map(len, strips))
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     if metadata.dpi:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from ..errors import UserError
-from .files import shown
+from ..messages import printable, some
 from .picture_file import FORMATS
 from .video import CODECS
 
@@ -64,17 +64,17 @@ def plan_jobs(inputs: Sequence[str], output: Path, *, picture_suffix: Optional[s
     """
     plan, problems = Plan(), []
     if output.suffix.lower() in {**FORMATS, **CODECS} and not output.is_dir():
-        problems.append(f'-o {shown(output)}: expected a folder; the results in it have the names of the inputs')
+        problems.append(f'-o {printable(output)}: expected a folder; the results in it have the names of the inputs')
     elif os.path.lexists(output) and not output.is_dir():
-        problems.append(f'-o {shown(output)} is there and is no folder')
+        problems.append(f'-o {printable(output)} is there and is no folder')
     for name in inputs:
         path = Path(name)
         if path.is_dir():
             _walk(path, output, plan, picture_suffix)
         elif not os.path.lexists(path):
-            problems.append(f'there is no {shown(path)}')
+            problems.append(f'there is no {printable(path)}')
         elif path.suffix.lower() not in {**FORMATS, **CODECS}:
-            problems.append(f'{shown(path)} is of no known kind; known are {", ".join([*FORMATS, *CODECS])}')
+            problems.append(f'{printable(path)} is of no known kind; known are {", ".join([*FORMATS, *CODECS])}')
         else:
             plan.jobs.append(_job(path, output / path.name, picture_suffix))
     if not problems and not plan.jobs and not plan.unreadable:
@@ -104,10 +104,11 @@ def check_outputs(plan: Plan, output: Path, *, overwrite: bool, skip_existing: b
     there = [job for job in plan.jobs if os.path.lexists(job.output)]
     folders = [job.output for job in there if job.output.is_dir() and not job.output.is_symlink()]
     if folders:
-        raise UserError(f'{shown(folders[0])} is a folder, where a result is to go')
+        raise UserError(f'{printable(folders[0])} is a folder, where a result is to go')
     if there and not overwrite and not skip_existing:
         raise UserError(
-            f'{len(there)} of {len(plan.jobs)} results are there already: {_some([job.output for job in there])}.\n'
+            f'{len(there)} of {len(plan.jobs)} results are there already: '
+            f'{some([job.output for job in there], most=MOST_NAMED)}.\n'
             '--overwrite replaces them, --skip-existing leaves them and restores the others.'
         )
     try:
@@ -119,7 +120,7 @@ def check_outputs(plan: Plan, output: Path, *, overwrite: bool, skip_existing: b
         finally:
             probe.unlink()
     except OSError as error:
-        raise UserError(f'-o {shown(output)}: nothing can be written there ({error.strerror})') from error
+        raise UserError(f'-o {printable(output)}: nothing can be written there ({error.strerror})') from error
     if one_case:
         problems = _meetings(plan.jobs, key=lambda path: unicodedata.normalize('NFC', str(path)).casefold())
         if problems:
@@ -163,7 +164,7 @@ def _meetings(jobs: Sequence[Job], *, key: Callable[[Path], str]) -> list[str]:
         other = first.setdefault(key(job.output), job)
         if other is not job:
             problems.append(
-                f'{shown(other.source)} and {shown(job.source)} would both become {shown(job.output)}: '
+                f'{printable(other.source)} and {printable(job.source)} would both become {printable(job.output)}: '
                 'restore them into folders of their own, or give the folder that holds both'
             )
     return _few(problems)
@@ -173,7 +174,8 @@ def _on_inputs(jobs: Sequence[Job]) -> list[str]:
     """Results that would take the place of an input (by whatever name or link), a message each."""
     inputs = {_identity(job.source) for job in jobs} - {None}
     problems = [
-        f'the result of {shown(job.source)} would lie on an input, {shown(job.output)}: choose another folder for -o'
+        f'the result of {printable(job.source)} would lie on an input, {printable(job.output)}: choose another folder '
+        'for -o'
         for job in jobs
         if _identity(job.output) in inputs
     ]
@@ -191,8 +193,3 @@ def _identity(path: Path) -> Optional[tuple[int, int]]:
 def _few(problems: list[str]) -> list[str]:
     more = len(problems) - MOST_NAMED
     return problems if more <= 0 else [*problems[:MOST_NAMED], f'... and {more} more of this kind']
-
-
-def _some(paths: Sequence[Path]) -> str:
-    more = f' and {len(paths) - 3} more' if len(paths) > 3 else ''
-    return ', '.join(map(shown, paths[:3])) + more

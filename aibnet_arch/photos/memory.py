@@ -4,7 +4,6 @@ import ctypes
 import gc
 import math
 import re
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
@@ -12,28 +11,15 @@ from typing import Optional
 import psutil
 import torch
 
-from .errors import PictureError
+from ..errors import PictureError
+from ..profiling.peak_memory import peak_memory as watched
 
-UNITS = {
-    '': None,
-    'B': 1,
-    'K': 1e3,
-    'KB': 1e3,
-    'KIB': 2**10,
-    'M': 1e6,
-    'MB': 1e6,
-    'MIB': 2**20,
-    'G': 1e9,
-    'GB': 1e9,
-    'GIB': 2**30,
-    'T': 1e12,
-    'TB': 1e12,
-    'TIB': 2**40,
-}
+UNITS = {'B': 1}
+UNITS.update({f'{prefix}{end}': 1000**n for n, prefix in enumerate('KMGT', start=1) for end in ('', 'B')})
+UNITS.update({f'{prefix}IB': 1024**n for n, prefix in enumerate('KMGT', start=1)})
 MULTIPLE = 16  # of pixels: sides of tiles
 MARGIN = 1.1  # on what the network takes: where freed memory lies about in pieces, it varies
 BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended
-SAMPLING_SECONDS = 0.002
 
 
 class LimitError(PictureError):
@@ -47,10 +33,10 @@ def parse_size(text: str) -> int:
         ValueError: it is none.
     """
     match = re.fullmatch(r'\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*', text)
-    unit = UNITS.get(match.group(2).upper()) if match else None
-    if unit is None or float(match.group(1)) * unit < 1:
+    size = float(match[1]) * UNITS.get(match[2].upper(), 0) if match else 0
+    if size < 1:
         raise ValueError(f'{text!r} is no amount of memory: expected e.g. 2GB or 1500MiB')
-    return int(float(match.group(1)) * unit)
+    return int(size)
 
 
 def shown_size(size: float) -> str:
@@ -69,7 +55,7 @@ def available_memory(device: torch.device) -> int:
     """Bytes that this process could still take."""
     if device.type == 'cuda':
         return torch.cuda.mem_get_info(device)[0]
-    return min(psutil.virtual_memory().available, _available_in_container())
+    return int(min(psutil.virtual_memory().available, _available_in_container()))
 
 
 def _available_in_container(group: Path = Path('/sys/fs/cgroup')) -> float:
@@ -108,24 +94,9 @@ _MALLOC_TRIM = _malloc_trim()
 def peak_memory(run: Callable[[], object], device: torch.device) -> int:
     """The most that :func:`used_memory` was while `run` ran."""
     release_freed_memory(device)
-    if device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats(device)
+    with watched(device, reserved=True) as highest:
         run()
-        return torch.cuda.max_memory_reserved(device)
-    finished, peaks = threading.Event(), [used_memory(device)]
-
-    def watch() -> None:
-        while not finished.wait(SAMPLING_SECONDS):
-            peaks[0] = max(peaks[0], used_memory(device))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        run()
-    finally:
-        finished.set()
-        watcher.join()
-    return max(peaks[0], used_memory(device))
+    return highest[0]
 
 
 class TileChooser:

@@ -3,7 +3,7 @@
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -14,72 +14,20 @@ from PIL.PngImagePlugin import PngInfo
 ORIENTATION = 274
 # Tags of the TIFF directory that say how its pixels are stored (or hold copies of them): the written file has its own.
 # ICC profile (34675) and XMP (700) are kept apart from the others.
+_STORAGE_RANGES = (
+    (254, 259),
+    (262, 266),
+    (277, 281),
+    (288, 293),
+    (317, 325),
+    (332, 334),
+    (336, 343),
+    (512, 515),
+    (517, 521),
+    (529, 532),
+)
 STORAGE_TAGS = frozenset(
-    (
-        254,
-        255,
-        256,
-        257,
-        258,
-        259,
-        262,
-        263,
-        264,
-        265,
-        266,
-        273,
-        277,
-        278,
-        279,
-        280,
-        281,
-        284,
-        288,
-        289,
-        290,
-        291,
-        292,
-        293,
-        317,
-        318,
-        319,
-        320,
-        321,
-        322,
-        323,
-        324,
-        325,
-        330,
-        332,
-        333,
-        334,
-        336,
-        337,
-        338,
-        339,
-        340,
-        341,
-        342,
-        343,
-        347,
-        512,
-        513,
-        514,
-        515,
-        517,
-        518,
-        519,
-        520,
-        521,
-        529,
-        530,
-        531,
-        532,
-        700,
-        33723,
-        34377,
-        34675,
-    )
+    {273, 284, 330, 347, 700, 33723, 34377, 34675}.union(*(range(first, last + 1) for first, last in _STORAGE_RANGES))
 )
 # PNG texts that hold what is kept in a place of its own.
 TEXTS_KEPT_ELSEWHERE = ('XML:com.adobe.xmp', 'Raw profile type exif', 'Raw profile type APP1')
@@ -194,7 +142,7 @@ def _keep_letters(exif: Image.Exif) -> None:
                 directory[tag] = value.encode('latin-1')
 
 
-def _colour_chunks(info: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
+def _colour_chunks(info: Mapping[Any, Any]) -> Iterator[tuple[bytes, bytes]]:
     """gAMA, cHRM and sRGB as PNG files hold them."""
     if 'chromaticity' in info:
         yield b'cHRM', struct.pack('>8I', *(round(value * 100000) for value in info['chromaticity']))
@@ -204,7 +152,7 @@ def _colour_chunks(info: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
         yield b'sRGB', bytes([info['srgb']])
 
 
-def _bytes(value: object) -> Optional[bytes]:
+def _bytes(value: Any) -> Optional[bytes]:
     return (value.encode() if isinstance(value, str) else bytes(value)) if value else None
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Optional
+from typing import Any, BinaryIO, Optional
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..errors import PictureError
 from .deep import is_deep, read_deep, write_deep_png, write_tiff
-from .errors import PictureError
 from .metadata import Metadata, noting_warnings, orientation_of
 
 FORMATS = {
@@ -93,7 +93,7 @@ def read_picture(path: Path) -> Picture:
         if turned:
             # A copy: what Pillow turns in place is no longer a file, whose metadata are read below.
             upright = ImageOps.exif_transpose(image)
-            upright.format, upright.text = image.format, getattr(image, 'text', None)
+            upright.format, upright.text = image.format, getattr(image, 'text', None)  # type: ignore[attr-defined]
         else:
             upright = image
         metadata = Metadata.of(upright, was_oriented=turned, notes=notes)
@@ -157,7 +157,7 @@ def _options(kind: str, metadata: Metadata) -> dict:
     """Arguments of Pillow's writers."""
     if kind == 'BMP':
         return {'dpi': metadata.dpi} if metadata.dpi else {}
-    options = {'exif': metadata.exif, 'icc_profile': metadata.icc_profile, 'xmp': metadata.xmp or b''}
+    options: dict[str, Any] = {'exif': metadata.exif, 'icc_profile': metadata.icc_profile, 'xmp': metadata.xmp or b''}
     if kind == 'WEBP':
         return {**options, 'lossless': True, 'exact': True, 'icc_profile': metadata.icc_profile or b''}
     if metadata.dpi:

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import PictureError
 from ..inference.restorer import InferenceSettings, Restorer
 from ..inference.tiles import restored_bands, tile_count
 from ..modeling import AIBNet
 from ..modeling.lean import SCALE
 from ..weights import read_network
-from ..weights.param_key import default_param_key
-from .errors import PictureError
 from .memory import TileChooser, available_memory, release_freed_memory, used_memory
 
 SMALLEST_TILE = 128
@@ -110,7 +109,7 @@ class Deblurrer:
         Raises:
             CheckpointError: see :func:`aibnet_arch.weights.read_network`.
         """
-        return cls(read_network(path, param_key=param_key or default_param_key(path)), **settings)
+        return cls(read_network(path, param_key=param_key), **settings)
 
     def choose_tile(self, height: int, width: int, *, held: Optional[int] = None) -> Optional[int]:
         """The side of the tiles that a picture would be restored in, or None: whole.
@@ -124,8 +123,9 @@ class Deblurrer:
         """
         if self._tile == WHOLE:
             return None
-        size = self._tile
-        if size is None:
+        if isinstance(self._tile, int):
+            size: Optional[int] = self._tile
+        else:
             size = self._chooser.choose(height, width, held=6 * height * width if held is None else held)
         if size is None or max(height, width) <= size:
             return None
@@ -142,7 +142,7 @@ class Deblurrer:
         count = tile_count(height, width, size=size, overlap=self._overlap)
         return f'{count} tiles of {size}, overlapping by {self._overlap} or more'
 
-    def __call__(self, pixels: np.ndarray, *, progress: Optional[Callable[[float], None]] = None) -> np.ndarray:
+    def __call__(self, pixels: np.ndarray, *, progress: Optional[Callable[[float], object]] = None) -> np.ndarray:
         """Restore a picture.
 
         Args:
@@ -161,7 +161,7 @@ class Deblurrer:
         return self.restore(pixels, self.choose_tile(height, width, held=2 * pixels.nbytes), progress=progress)
 
     def restore(
-        self, pixels: np.ndarray, size: Optional[int], *, progress: Optional[Callable[[float], None]] = None
+        self, pixels: np.ndarray, size: Optional[int], *, progress: Optional[Callable[[float], object]] = None
     ) -> np.ndarray:
         """As calling, in tiles of `size` (None: whole)."""
         height, width = pixels.shape[:2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .errors import PictureError
+from ..errors import PictureError
 
 CODECS = {'.mp4': 'mp4v', '.m4v': 'mp4v', '.mov': 'mp4v', '.mkv': 'mp4v', '.avi': 'MJPG'}
 BYTES_PER_PIXEL = 60  # of a frame: before and after, and what the codecs hold
@@ -43,7 +43,8 @@ def read_video_shape(path: Path) -> VideoShape:
         raise PictureError('OpenCV finds no frame in it: it may be damaged, or of a codec that OpenCV has not')
     if not 0 < fps < 1e5:
         raise PictureError(f'it does not say how many frames a second it has ({fps})')
-    return VideoShape(*frame.shape[:2], max(frames, 0), fps)
+    height, width = frame.shape[:2]
+    return VideoShape(height, width, max(frames, 0), fps)
 
 
 def restore_video(path: Path, output: Path, shape: VideoShape, restore: Callable[[np.ndarray], np.ndarray]) -> int:
@@ -64,7 +65,7 @@ def restore_video(path: Path, output: Path, shape: VideoShape, restore: Callable
     if shape.height % 2 or shape.width % 2:
         raise PictureError(f'{shape.width}x{shape.height}: the video codecs want even sides; crop it by a pixel first')
     written = 0
-    codec = cv2.VideoWriter_fourcc(*CODECS[output.suffix.lower()])
+    codec = cv2.VideoWriter.fourcc(*CODECS[output.suffix.lower()])
     writer = cv2.VideoWriter(str(output), cv2.CAP_FFMPEG, codec, shape.fps, (shape.width, shape.height))
     try:
         if not writer.isOpened():

@@ -1,18 +1,18 @@
 """Time, memory and multiply-accumulates of a network, part by part."""
 
 import copy
-import gc
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Optional
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from .peak_memory import peak, peak_memory, reset_peak
 
 
 @dataclass
@@ -92,7 +92,7 @@ def count_macs(network: nn.Module, parts: Sequence[str], size: Sequence[int]) ->
     Counted for one picture on the meta device: without memory, and with every map whole.
     """
     counted = copy.deepcopy(network).to('meta')
-    result = {name: (0, 0) for name in (*parts, 'total')}
+    result = dict.fromkeys((*parts, 'total'), (0, 0))
     counter = FlopCounterMode(display=False)
 
     def add(name: str, sign: int) -> None:
@@ -155,35 +155,6 @@ def now(device: torch.device) -> float:
     if device.type == 'cuda':
         torch.cuda.synchronize()
     return time.perf_counter()
-
-
-def reset_peak(device: torch.device) -> None:
-    """Let the highest memory count from now on."""
-    if device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
-    elif _STATUS.exists():
-        Path('/proc/self/clear_refs').write_text('5')
-
-
-def peak(device: torch.device) -> Optional[int]:
-    """Highest memory since :func:`reset_peak` in bytes, or None where the system does not tell."""
-    if device.type == 'cuda':
-        return torch.cuda.max_memory_allocated()
-    lines = _STATUS.read_text().splitlines() if _STATUS.exists() else ()
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM')), None)
-
-
-_STATUS = Path('/proc/self/status')
-
-
-@contextmanager
-def peak_memory(device: torch.device) -> Iterator[list]:
-    """Gives a list that holds the highest memory within, in bytes, afterwards."""
-    gc.collect()
-    result: list[Optional[int]] = []
-    reset_peak(device)
-    yield result
-    result.append(peak(device))
 
 
 def matrix_rate(device: torch.device, *, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:

@@ -10,7 +10,8 @@ import torch
 
 from ..losses.aibnet_loss import AIBNetLoss
 from ..modeling import AIBNet
-from .measuring import now, peak_memory
+from .measuring import now
+from .peak_memory import peak_memory
 
 
 def stage_costs(

@@ -17,8 +17,8 @@ from pathlib import Path
 from ..basicsr_patches.preparation import prepare
 from ..errors import RunError
 from ..exit_codes import exit_code_of
+from ..locks import Lock
 from ..training.history import History
-from .locks import locked
 from .results import Result
 
 LOCK = 'lock'
@@ -27,7 +27,7 @@ WATCH_SECONDS = 0.5
 
 def main(folder: Path, *, parent: int) -> int:
     """Train to the end, going on from the newest checkpoint, and write the result; the exit code of training."""
-    with locked(folder / LOCK):
+    with Lock(folder / LOCK):
         threading.Thread(target=_stop_without, args=(parent,), daemon=True).start()
         code = exit_code_of('basicsr train', lambda: _train(folder / 'options.yml'))
         if code == 0:

@@ -43,7 +43,7 @@ def cost_of(options: Mapping[str, Any]) -> Cost:
 def _most_trainable(network: nn.Module, options: Mapping[str, Any]) -> int:
     if not isinstance(network, AIBNet):
         return _trainable(network)
-    plan = StagePlan.from_options(options)
+    plan = StagePlan.from_options(dict(options))
     counts = []
     for stage in range(plan.trained_before + 1, len(plan.lengths) + 1) if plan.progressive else (None,):
         network.set_stage(stage)

@@ -136,7 +136,8 @@ def read_plan(
         if 'runs' in document:
             _refuse_unknown(document, PLAN_KEYS, files[0])
             items, base = document['runs'], base or document.get('base')
-            seeds = seeds or _seeds(document.get('seeds'), f'{files[0]}: seeds')
+            if not seeds and document.get('seeds') is not None:
+                seeds = _seeds(document['seeds'], f'{files[0]}: seeds')
     if not isinstance(items, list) or not items:
         raise OptionError([f'{files[0]}: runs: expected a list of option files'])
     entries = [_entry(item, _seeds(seeds or SEEDS, '--seeds'), number) for number, item in enumerate(items, start=1)]
@@ -242,9 +243,7 @@ def _circles(entries: Sequence[Entry]) -> list[str]:
     return [f'weights: {", ".join(needs)} wait for each other'] if needs else []
 
 
-def _seeds(seeds: Any, place: str) -> Optional[tuple[int, ...]]:
-    if seeds is None:
-        return None
+def _seeds(seeds: Any, place: str) -> tuple[int, ...]:
     whole = isinstance(seeds, Sequence) and all(type(seed) is int and 0 <= seed < 2**31 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise OptionError([f'{place}: expected different whole numbers from 0 to 2147483647, found {seeds!r}'])

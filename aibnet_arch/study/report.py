@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..files import write_text
 from .costs import Cost
 from .plan import Run
 from .plots import write_plots
@@ -26,7 +27,7 @@ def write_report(out: Path, runs: Sequence[Run], *, base: str, costs: Mapping[st
     if not results:
         return 'no run has finished yet\n'
     text = markdown(results, base, costs)
-    (out / 'table.md').write_text(text, encoding='utf-8')
+    write_text(out / 'table.md', text)
     write_csv(out / 'table.csv', final_rows(results, base, costs))
     write_csv(out / 'equal_time.csv', equal_time_rows(results, base))
     plots = out / 'plots'

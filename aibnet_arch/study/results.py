@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import UserError
-from ..files import write_whole
+from ..files import write_text
 
 NAME = 'result.json'
 
@@ -48,8 +48,7 @@ class Result:
 
     def write(self, folder: Path) -> None:
         """Write `result.json`, whole or not at all."""
-        text = json.dumps(asdict(self), indent=1).encode()
-        write_whole(folder / NAME, lambda file: file.write(text))
+        write_text(folder / NAME, json.dumps(asdict(self), indent=1))
 
 
 def read_result(folder: Path) -> Optional[Result]:

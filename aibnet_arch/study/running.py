@@ -14,10 +14,10 @@ from typing import Optional
 import yaml
 
 from ..errors import StoppedError
-from ..files import write_whole
+from ..files import write_text
+from ..locks import is_held
 from ..signals import STOP
 from .child import LOCK
-from .locks import is_locked
 from .plan import Run
 from .results import read_result
 
@@ -105,7 +105,7 @@ class Runner:
                 self._active.append(self._start(run, place))
 
     def _start(self, run: Run, place: Optional[str]) -> '_Active':
-        if is_locked(run.folder / LOCK):
+        if is_held(run.folder / LOCK):
             self._tell(f'{run.name}: a process of an earlier start still has it; waiting')
             return _Active(run, place, None)
         self._tell(f'{run.name}: started' + (f' on GPU {place}' if place is not None else ''))
@@ -141,7 +141,7 @@ class _Active:
 
     def has_ended(self) -> bool:
         if self.process is None:
-            return not is_locked(self.run.folder / LOCK)
+            return not is_held(self.run.folder / LOCK)
         return self.process.poll() is not None
 
 
@@ -157,7 +157,7 @@ def start_child(run: Run, *, gpu: Optional[str], threads: int) -> subprocess.Pop
     }
     run.folder.mkdir(parents=True, exist_ok=True)
     write_options(run, run.folder / 'options.yml')
-    write_whole(run.folder / 'run.json', lambda file: file.write(json.dumps(record, indent=1).encode()))
+    write_text(run.folder / 'run.json', json.dumps(record, indent=1))
     environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'CUDA_VISIBLE_DEVICES': '' if gpu is None else gpu}
     with (run.folder / 'output.txt').open('a') as output:
         return subprocess.Popen(
@@ -174,4 +174,4 @@ def write_options(run: Run, path: Path) -> None:
     """Write the options of a run as an option file that `basicsr train` takes."""
     plain = json.loads(json.dumps(run.options))
     text = f'# Written by `basicsr study`.\n{yaml.safe_dump(plain, sort_keys=False)}'
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_text(path, text)

@@ -1,15 +1,17 @@
 """The figures of a study: mean and spread over the seeds, and differences to the base, paired by seed."""
 
 import csv
+import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
+from ..files import write_text
 from .costs import Cost
 from .results import Result
 
@@ -62,12 +64,13 @@ def at_equal_time(
     of_base = {result.seed: result for result in base}
     rows = []
     for one, other in ((result, of_base[result.seed]) for result in results if result.seed in of_base):
-        seconds = min(one.seconds, other.seconds)
-        here, there = _value_at(one, seconds, dataset, metric), _value_at(other, seconds, dataset, metric)
-        if not math.isnan(here + there):
-            rows.append((seconds, here, there, here - there))
+        end = min(one.seconds, other.seconds)
+        value, base_value = _value_at(one, end, dataset, metric), _value_at(other, end, dataset, metric)
+        if not math.isnan(value + base_value):
+            rows.append((end, value, base_value, value - base_value))
     columns = list(zip(*rows)) or [()] * 4
-    return tuple(Figure.of(column) for column in columns)
+    seconds, here, there, between = (Figure.of(column) for column in columns)
+    return seconds, here, there, between
 
 
 def _value_at(result: Result, seconds: float, dataset: str, metric: str) -> float:
@@ -82,7 +85,7 @@ def figures_of(results: Results) -> list[tuple[str, str]]:
     return [figure for figure in lists[0] if all(figure in others for others in lists)] if lists else []
 
 
-def final_rows(results: Results, base: str, costs: Mapping[str, Cost]) -> list[dict[str, object]]:
+def final_rows(results: Results, base: str, costs: Mapping[str, Cost]) -> list[dict[str, Any]]:
     """One row for each entry, of numbers, None where there is none."""
     rows = []
     for name, group in results.items():
@@ -101,7 +104,7 @@ def final_rows(results: Results, base: str, costs: Mapping[str, Cost]) -> list[d
     return rows
 
 
-def equal_time_rows(results: Results, base: str) -> list[dict[str, object]]:
+def equal_time_rows(results: Results, base: str) -> list[dict[str, Any]]:
     """One row for each entry but the base and each figure."""
     rows = []
     for name, group in results.items():
@@ -126,10 +129,11 @@ def equal_time_rows(results: Results, base: str) -> list[dict[str, object]]:
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Rows with the columns of all of them."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, columns, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def markdown(results: Results, base: str, costs: Mapping[str, Cost]) -> str:

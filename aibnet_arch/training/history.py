@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import UserError
-from ..files import write_whole
+from ..files import write_text
 
 NAME = 'history.jsonl'
 
@@ -89,4 +89,4 @@ class History:
         ]
         row = {'iteration': iteration, 'dataset': dataset, 'seconds': round(seconds, 3), 'metrics': dict(metrics)}
         text = ''.join(json.dumps(each) + '\n' for each in (*before, row))
-        write_whole(self._path, lambda file: file.write(text.encode()))
+        write_text(self._path, text)

@@ -11,10 +11,8 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..files import sha256_of
 from .layouts import recognise
-from .state_dicts import read_plain
+from .plain_file import STATE, read_plain
 from .weight_file import WeightFile
-
-STATE = '.state'
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -30,20 +28,23 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing, damaged, or neither of them.
     """
-    content = read_plain(path)
-    digest = sha256_of(path)
-    known = {'file': str(path), 'bytes': path.stat().st_size, 'sha256': digest}
-    known['record'] = compare_with_record(path, digest)
     if path.suffix == STATE:
-        return {**known, **_training_state(content, where=path)}
-    weights = WeightFile.of(content, where=path)
+        return {**_file(path), **_training_state(read_plain(path), where=path)}
+    weights = WeightFile.read(path)
+    weights.refuse_empty()
     return {
-        **known,
+        **_file(path),
         'iteration': weights.iteration,
         'entries': {'' if key is None else str(key): _entry(state) for key, state in weights.entries.items()},
         'options': weights.options,
         'others': list(map(str, weights.others)),
     }
+
+
+def _file(path: Path) -> dict[str, Any]:
+    digest = sha256_of(path)
+    record = compare_with_record(path, digest)
+    return {'file': str(path), 'bytes': path.stat().st_size, 'sha256': digest, 'record': record}
 
 
 def problems(description: Mapping[str, Any]) -> list[str]:
@@ -97,7 +98,9 @@ def _finite(value: Tensor) -> bool:
 def _training_state(content: object, *, where: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping) or type(content.get('iter')) is not int:
         raise CheckpointError(f'{where} is no training state: it does not say of which iteration')
-    extra = content.get('extra') if isinstance(content.get('extra'), Mapping) else {}
+    extra = content.get('extra')
+    if not isinstance(extra, Mapping):
+        extra = {}
     return {
         'iteration': content['iter'],
         'epoch': content.get('epoch'),

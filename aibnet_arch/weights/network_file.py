@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
@@ -10,15 +10,17 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..modeling import AIBNet
 from ..modeling.signature import Signature
-from .state_dicts import compare_keys, read_state_dict, refuse_hollow, refuse_lost_weights
+from .state_dicts import compare_keys, refuse_hollow, refuse_lost_weights
+from .weight_file import WeightFile
 
 
-def read_network(path: Union[str, Path], *, param_key: str = 'params') -> AIBNet:
+def read_network(path: Union[str, Path], *, param_key: Optional[str] = 'params') -> AIBNet:
     """Read a checkpoint of AIBNet; no option file is needed.
 
     Args:
         path: a file that a training wrote.
-        param_key: which entry of the file to take ('params_ema' for the averaged weights).
+        param_key: which entry of the file to take ('params_ema' for the averaged weights); None: 'params_ema' if
+            there is one, else 'params'.
 
     Returns:
         The network in evaluation mode, on the CPU. As many of its sub-decoders run as are trained.
@@ -26,7 +28,7 @@ def read_network(path: Union[str, Path], *, param_key: str = 'params') -> AIBNet
     Raises:
         CheckpointError: the file is missing, damaged, or none of AIBNet's.
     """
-    return network_of(read_state_dict(path, param_key=param_key), where=path)
+    return network_of(WeightFile.read(path).state_dict(param_key), where=path)
 
 
 def network_of(state: Mapping[str, Tensor], *, where: object = 'the state dict') -> AIBNet:

@@ -3,14 +3,15 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
+from typing import Union, cast
 
 from torch import nn
 
 from ..errors import CheckpointError
 from ..modeling import AIBNet
 from ..modeling.signature import Signature
-from .state_dicts import compare_keys, read_state_dict, refuse_lost_weights
+from .state_dicts import compare_keys, refuse_lost_weights
+from .weight_file import WeightFile
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def load_published(encoder: nn.Module, path: Union[str, Path], *, kind: str, par
 
     Args:
         encoder: one of ``ENCODERS``.
-        path, param_key: see :func:`read_state_dict`.
+        path, param_key: see :class:`.WeightFile`.
         kind: key of ``PUBLISHED``, for the messages.
 
     Returns:
@@ -68,8 +69,9 @@ def load_published(encoder: nn.Module, path: Union[str, Path], *, kind: str, par
     """
     if not os.path.isfile(os.path.expanduser(path)):
         raise CheckpointError(PUBLISHED[kind].missing(kind=kind, path=path))
-    state = read_state_dict(path, param_key=param_key)
-    dropped = [key for key in state if key.startswith(encoder.UNUSED_KEYS)]
+    state = WeightFile.read(path).state_dict(param_key)
+    unused = cast('tuple[str, ...]', encoder.UNUSED_KEYS)
+    dropped = [key for key in state if key.startswith(unused)]
     for key in dropped:
         del state[key]
     problems = compare_keys(encoder.state_dict(), state)
@@ -96,7 +98,7 @@ def load_stages(network: AIBNet, path: Union[str, Path], *, param_key: str = 'pa
     Raises:
         CheckpointError: the file is none of such a network; nothing has been loaded then.
     """
-    state = read_state_dict(path, param_key=param_key)
+    state = WeightFile.read(path).state_dict(param_key)
     signature = Signature.of(state, where=path)
     signature.check_arguments(network.arguments)
     trained = signature.trained

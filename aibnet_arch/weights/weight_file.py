@@ -15,10 +15,13 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files import write_whole
-from .state_dicts import SAFETENSORS, read_plain, refuse_hollow
+from ..messages import some
+from .plain_file import SAFETENSORS, read_plain, weights_beside
+from .state_dicts import is_state_dict, refuse_hollow
 
 PTH = '.pth'
 FORMATS = (PTH, SAFETENSORS)
+AVERAGED, TRAINED = 'params_ema', 'params'
 
 
 @dataclass(frozen=True)
@@ -30,71 +33,101 @@ class WeightFile:
         iteration: at which the weights were saved, if the file says so.
         options: YAML text of the training's options, if the file holds it.
         others: further entries, of other programs.
+        where: the file, for messages.
     """
 
     entries: Mapping[Optional[str], Mapping[str, Tensor]]
     iteration: Optional[int] = None
     options: Optional[str] = None
     others: Mapping[str, Any] = field(default_factory=dict)
+    where: object = 'the file'
 
     @classmethod
-    def of(cls, content: object, *, where: object) -> 'WeightFile':
-        """Sort what was read.
+    def read(cls, path: Union[str, Path]) -> 'WeightFile':
+        """Read a ``.pth`` or ``.safetensors`` file; nothing in it is executed.
 
         Raises:
-            CheckpointError: there is no state dict in it.
+            CheckpointError: it is missing, damaged, or holds other things than weights.
         """
+        content = read_plain(path)
         if not isinstance(content, Mapping):
-            raise CheckpointError(f'{where} holds a {type(content).__name__}, not weights')
-        if _is_state_dict(content):
-            refuse_hollow(content, where=where)
-            return cls(entries={None: content})
+            raise CheckpointError(f'{path} holds a {type(content).__name__}, not weights')
+        if 'optimizers' in content:
+            raise CheckpointError(f'{path} is the state of a training, not weights{weights_beside(Path(path))}')
+        if is_state_dict(content):
+            refuse_hollow(content, where=path)
+            return cls(entries={None: content}, where=path)
         rest = dict(content)
-        entries = {key: rest.pop(key) for key, value in content.items() if _is_state_dict(value)}
-        if not entries:
-            raise CheckpointError(f'{where} holds no state dict; it has: {", ".join(map(str, content)) or "nothing"}')
-        for state in entries.values():
-            refuse_hollow(state, where=where)
+        entries = {key: rest.pop(key) for key, value in content.items() if is_state_dict(value)}
+        for key, state in entries.items():
+            refuse_hollow(state, where=path, key=key)
         iteration = rest.pop('iter') if type(rest.get('iter')) is int else None
         options = rest.pop('options') if isinstance(rest.get('options'), str) else None
-        return cls(entries=entries, iteration=iteration, options=options, others=rest)
+        return cls(entries, iteration, options, rest, path)
+
+    def state_dict(self, param_key: Optional[str] = None) -> dict[str, Tensor]:
+        """The weights to use, without the ``module.`` that DataParallel puts before their names.
+
+        Args:
+            param_key: which entry. By default the averaged weights if there are some, since a training validates
+                those, else 'params'. A bare state dict has no key and serves for all.
+
+        Raises:
+            CheckpointError: there is no such entry.
+        """
+        if param_key is None:
+            param_key = AVERAGED if AVERAGED in self.entries else TRAINED
+        return self._bare(None if None in self.entries else param_key)
+
+    def of_options(self, param_key: Optional[str]) -> tuple[Optional[str], dict[str, Tensor]]:
+        """The weights that BasicSR's ``path.param_key_*`` means, and the key that they have.
+
+        Args:
+            param_key: which entry; 'params' serves where it is not there. None is a bare state dict, and no other.
+
+        Raises:
+            CheckpointError: there is no such entry.
+        """
+        key = TRAINED if param_key not in self.entries and TRAINED in self.entries else param_key
+        return key, self._bare(key)
+
+    def _bare(self, key: Optional[str]) -> dict[str, Tensor]:
+        if key not in self.entries:
+            names = [*self.entries.get(None, self.entries), *self.about(), *self.others]
+            hint = '. If the file is the state dict itself, set path.param_key_*: ~' if None in self.entries else ''
+            raise CheckpointError(f'{self.where} has no entry {key!r}; it has: {some(names) or "nothing"}{hint}')
+        return {str(name).removeprefix('module.'): value for name, value in self.entries[key].items()}
 
     def about(self) -> dict[str, Any]:
         """What stands beside the weights, under the names of a file."""
         known = {'iter': self.iteration, 'options': self.options}
         return {key: value for key, value in known.items() if value is not None}
 
-
-def _is_state_dict(value: object) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(each, Tensor) for each in value.values())
-
-
-def read_weight_file(path: Union[str, Path]) -> WeightFile:
-    """Read a ``.pth`` or ``.safetensors`` file; nothing in it is executed.
-
-    Raises:
-        CheckpointError: it is missing, damaged, or holds no weights.
-    """
-    return WeightFile.of(read_plain(path), where=path)
+    def refuse_empty(self) -> None:
+        """Raise CheckpointError if there is no state dict in it."""
+        if not self.entries:
+            raise CheckpointError(f'{self.where} holds no state dict; it has: {some(self.others) or "nothing"}')
 
 
 def write_weight_file(path: Path, weights: WeightFile, *, architecture: Optional[str] = None) -> None:
     """Write the entries, and what is known about them, in the format that the path's suffix names.
 
     Args:
+        path: of a file that is not there yet.
         weights: with one entry alone for ``.safetensors``.
         architecture: the network's name, for the metadata of ``.safetensors``.
 
     Raises:
         CheckpointError: the format cannot hold them.
         RunError: the file cannot be written.
+        ExistsError: somebody else has written it.
     """
     if path.suffix.lower() == SAFETENSORS:
-        content = _safetensors(weights, architecture=architecture, where=path)
-        write_whole(path, lambda file: file.write(content))
+        encoded = _safetensors(weights, architecture=architecture, where=path)
+        write_whole(path, lambda file: file.write(encoded), overwrite=False)
         return
-    entries = weights.entries[None] if None in weights.entries else {**weights.entries, **weights.about()}
-    write_whole(path, lambda file: torch.save(dict(entries), file))
+    content: Mapping[Any, Any] = weights.entries.get(None) or {**weights.entries, **weights.about()}
+    write_whole(path, lambda file: torch.save(dict(content), file), overwrite=False)
 
 
 def _safetensors(weights: WeightFile, *, architecture: Optional[str], where: Path) -> bytes:
@@ -107,5 +140,5 @@ def _safetensors(weights: WeightFile, *, architecture: Optional[str], where: Pat
         # Copies: it refuses tensors that share memory, as tied weights and parts of one tensor do.
         apart = {str(name): value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
         return save(apart, metadata={name: value for name, value in metadata.items() if value is not None})
-    except (KeyError, ValueError, RuntimeError) as error:  # e.g. complex numbers of double precision
+    except (AttributeError, KeyError, ValueError, RuntimeError) as error:  # e.g. complex numbers of double precision
         raise CheckpointError(f'{where}: safetensors cannot hold these tensors ({error!r})') from error

@@ -10,6 +10,8 @@ from typing import Any, Optional
 import cv2
 import numpy as np
 
+from datasets_prep.lmdb_reader import reading
+
 MISSING_TOLD = 5
 
 
@@ -77,17 +79,15 @@ class LmdbStore(PictureStore):
     def damaged(self, keys: Iterable[str]) -> list[str]:
         import lmdb
 
-        # Closed again: LMDB refuses to open a folder twice in one process, and BasicSR opens it later.
+        wrong = []
         try:
-            opened = lmdb.open(str(self.folder), readonly=True, lock=False, readahead=False)
+            with reading(self.folder) as stored:  # closed again before BasicSR opens it
+                for key in keys:
+                    content = stored.get(key.encode())
+                    told = f'{key} (listed in meta_info.txt, but not stored)'
+                    wrong.append(told if content is None else self._decode(key, content))
         except lmdb.Error as error:
             return [f'all of them ({error})']
-        wrong = []
-        with opened as env, env.begin() as transaction:
-            for key in keys:
-                content = transaction.get(key.encode())
-                told = f'{key} (listed in meta_info.txt, but not stored)'
-                wrong.append(told if content is None else self._decode(key, content))
         return [line for line in wrong if line]
 
 

@@ -6,11 +6,12 @@ from copy import deepcopy
 from typing import Any, Optional
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...errors import CheckpointError
 from ...modeling.signature import is_dense
-from ...weights.state_dicts import compare_keys, read_plain, refuse_lost_weights
+from ...weights.state_dicts import compare_keys, refuse_lost_weights
+from ...weights.weight_file import WeightFile
 from .registered import registered
 
 
@@ -67,26 +68,10 @@ def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optiona
 def weight_problems(network: nn.Module, path: str, *, param_key: Optional[str], strict: bool) -> Iterator[str]:
     """Why a file's weights cannot be loaded into a network as `load_network` would, a message each."""
     try:
-        content = read_plain(path)
+        _, given = WeightFile.read(path).of_options(param_key)
     except CheckpointError as error:
         yield str(error)
         return
-    if param_key is not None and isinstance(content, Mapping):
-        taken = 'params' if param_key not in content else param_key  # as load_network
-        if taken not in content:
-            bare = any(isinstance(value, Tensor) for value in content.values())
-            some = ', '.join(map(str, list(content)[:5])) or 'nothing'
-            hint = '. If the file is the state dict itself, set path.param_key_*: ~' if bare else ''
-            yield f'{path} has no entry {param_key!r}; it has: {some}{hint}'
-            return
-        content = content[taken]
-    dense = isinstance(content, Mapping) and all(
-        is_dense(value) for key, value in content.items() if not str(key).endswith('_extra_state')
-    )
-    if not content or not dense:
-        yield f'{path} holds no state dict{"" if param_key is None else f" as {param_key!r}"}'
-        return
-    given = {str(key).removeprefix('module.'): value for key, value in content.items()}
     wanted = network.state_dict()
     problems = compare_keys(wanted, given)
     fitting = {

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Optional
 
 from ..errors import UserError
+from ..files import PART
 from .entry import FILE_NAME, PICTURES
 
 INDEX = 'index.html'
-PARTIAL = 'index.html.partial'  # while it is being written
 MARK = 'aibnet_arch.page'  # the page's <meta name="generator">
 
 
@@ -22,7 +22,7 @@ def make_room(folder: Path) -> None:
         if foreign:
             raise UserError(f'{folder} is to become a page, but holds {foreign}: name another folder, or move it away')
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
-        for path in (folder / PICTURES).iterdir():
+        for path in (*(folder / PICTURES).iterdir(), *folder.glob(f'.*{PART}')):
             path.unlink()
     except OSError as error:
         raise UserError(f'{folder} cannot become the folder of a page: {error}') from error
@@ -31,7 +31,7 @@ def make_room(folder: Path) -> None:
 def _foreign(folder: Path) -> Optional[str]:
     """The name of something in a folder that no page of ours consists of."""
     for path in sorted(folder.iterdir()) if folder.exists() else ():
-        if path.name not in (INDEX, PARTIAL, PICTURES):
+        if path.name not in (INDEX, PICTURES) and not path.name.endswith(f'.{INDEX}{PART}'):
             return path.name
     pictures, index = folder / PICTURES, folder / INDEX
     for path in sorted(pictures.iterdir()) if pictures.exists() else ():

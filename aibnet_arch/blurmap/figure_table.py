@@ -1,6 +1,7 @@
 """The figures of a set of pictures: a row each, means and spread, as CSV, JSON and a table to read."""
 
 import csv
+import io
 import json
 import math
 import statistics
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
+
+from ..files import write_text
 
 FIGURES = ('spearman', 'auc', 'sharp_spearman', 'sharp_auc')
 
@@ -59,7 +62,7 @@ class Spread:
         return f'{self.mean:6.3f}' + ('' if self.deviation is None else f' ± {self.deviation:.3f}')
 
 
-class Report:
+class FigureTable:
     """Collects rows.
 
     Args:
@@ -104,10 +107,11 @@ class Report:
 
     def write(self, folder: Path) -> None:
         """Write figures.csv (the rows) and figures.json (means, and the rows; undefined is null)."""
-        with open(folder / 'figures.csv', 'w', encoding='utf-8', newline='') as file:
-            writer = csv.DictWriter(file, fieldnames=list(Row.__dataclass_fields__))
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in self.rows)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(Row.__dataclass_fields__))
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in self.rows)
+        write_text(folder / 'figures.csv', text.getvalue())
         document = {
             'thresholds': {truth: threshold for truth, (threshold, _) in self.thresholds.items()},
             'means': {
@@ -121,7 +125,7 @@ class Report:
                 {key: None if value != value else value for key, value in asdict(row).items()} for row in self.rows
             ],
         }
-        (folder / 'figures.json').write_text(json.dumps(document, indent=2, allow_nan=False) + '\n', encoding='utf-8')
+        write_text(folder / 'figures.json', json.dumps(document, indent=2, allow_nan=False) + '\n')
 
     def _grouped(self) -> Iterator[tuple[str, list[tuple[str, list[Row]]]]]:
         for truth in dict.fromkeys(row.truth for row in self.rows):

@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from ..files import write_text
 
 _RESERVED = ('image', 'seconds', 'note')
 
@@ -58,7 +59,7 @@ class EvaluationTable:
         fault, not a result: it makes the mean None instead of flattering it. Values of pictures that are
         not finite are the strings 'inf', '-inf' and 'nan', since JSON has no literals for them.
         """
-        summary = {'dataset': self.dataset, 'images': len(self._rows), 'metrics': {}}
+        summary: dict[str, Any] = {'dataset': self.dataset, 'images': len(self._rows), 'metrics': {}}
         for name in self._metrics():
             values = [row[name] for row in self._rows]
             finite = [value for value in values if math.isfinite(value)]
@@ -78,23 +79,9 @@ class EvaluationTable:
         writer = csv.DictWriter(text, fieldnames=list(self._rows[0]) if self._rows else list(_RESERVED))
         writer.writeheader()
         writer.writerows(self._rows)
-        _write_whole(csv_path, text.getvalue())
-        _write_whole(json_path, json.dumps(self.summary(), indent=2, allow_nan=False) + '\n')
+        write_text(csv_path, text.getvalue())
+        write_text(json_path, json.dumps(self.summary(), indent=2, allow_nan=False) + '\n')
 
 
 def _json_value(value):
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path = Path(path)
-    # A name of its own: two runs that write the same table must not share a half-written file.
-    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.partial', dir=path.parent)
-    try:
-        with open(handle, 'w', encoding='utf-8', newline='') as file:  # csv brings its own line ends
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp's 0o600 would hide the table from others
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
