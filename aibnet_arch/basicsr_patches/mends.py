@@ -81,7 +81,7 @@ def mend_optimizers() -> None:
     """
     from basicsr.models.base_model import BaseModel
 
-    from ..config.checks.training import OPTIMIZERS
+    from ..config.schema.train import OPTIMIZERS
 
     def get_optimizer(self, optim_type, params, lr, **kwargs):
         if optim_type not in OPTIMIZERS:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ..config.checks.registered import check_call
-from ..config.option_file import apply_overrides, load_option_file
+from ..config.option_file import load_option_file
+from ..config.overrides import apply_overrides
 from ..errors import OptionError, UserError
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer
 from ..profiling.measuring import Part, matrix_rate, measure
@@ -34,7 +35,7 @@ def run_profile(argv: list[str]) -> int:
         raise UserError(f'{arguments.opt}: network_g is missing')
     problems = list(check_call(network_opt, ARCH_REGISTRY, 'network_g'))
     if problems:
-        raise OptionError(problems)
+        raise OptionError(list(map(str, problems)))
     if arguments.train and network_opt['type'] != 'AIBNet':
         raise UserError('--train compares the stages of AIBNet; this is a ' + network_opt['type'])
     batch, training_batch = arguments.batch or 1, arguments.batch or 2

@@ -48,7 +48,7 @@ class AIBNetModel(SRModel):
     def init_training_settings(self) -> None:
         problems = list(self.check_options(self.opt))
         if problems:  # reached only by those who start without the command's pre-flight
-            raise OptionError(problems)
+            raise OptionError(list(map(str, problems)))
         self.plan = StagePlan.from_options(self.opt)
         self.settings = TrainingSettings.from_options(self.opt['train'])
         self.scaler = self.settings.scaler(self.device)

@@ -108,7 +108,7 @@ class TrainingRun:
         # Before anything of the folder changes.
         problems = list(check_networks(opt, resumed=True))
         if problems:
-            raise OptionError(problems)
+            raise OptionError(list(map(str, problems)))
         if opt.pop('manual_seed_is_drawn', False):
             opt['manual_seed'] = state.get('extra', {}).get('manual_seed', opt['manual_seed'])
         self._flat_options = flat_options(opt)
