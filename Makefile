@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests at a time; each runs with one thread.
 JOBS ?= 2
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint options clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m aibnet_arch.demo
@@ -18,6 +18,10 @@ test: $(VENV)/ready
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
+
+# The reference page and the JSON Schema of all options.
+options: $(VENV)/ready
+	$(BIN)/python -m tools.option_reference
 
 # BasicSR's build imports torch, so torch comes first and build isolation is off.
 $(VENV)/ready: setup.py Makefile

@@ -529,7 +529,7 @@ def test_mistakes_of_all_kinds_are_told_in_one_pass(root, monkeypatch, capsys):
     opt['network_g']['widht'] = 8
     opt['datasets']['train'].update(use_hflp=opt['datasets']['train'].pop('use_hflip'), dataroot_gt='nowhere.lmdb')
     opt['datasets']['train']['persistent_workers'] = True
-    opt['datasets']['val']['dataroot_lq'] = 'data/train/lq.lmdb'
+    opt['datasets']['val']['dataroot_lq'] = 'data/train/gt.lmdb'
     opt['val']['metrics']['psnr']['input_order'] = 'XYZ'
     opt['val']['window'] = 10
     opt['train']['scheduler']['eta_mi'] = 1
@@ -547,7 +547,7 @@ def test_mistakes_of_all_kinds_are_told_in_one_pass(root, monkeypatch, capsys):
         "datasets.train.use_hflp: nothing reads this key (did you mean 'use_hflip'?)",
         'datasets.train.dataroot_gt: there is no nowhere.lmdb',
         'datasets.train.persistent_workers: true needs',
-        'datasets.val: 8 keys of data/train/lq.lmdb have no partner',
+        'datasets.val: 8 keys of data/train/gt.lmdb have no partner',
         'val.metrics.psnr: calculate_psnr fails',
         'val.window: 10: expected a positive multiple of 16',
         "train.scheduler.eta_mi: CosineAnnealingRestartLR has no such option (did you mean 'eta_min'?)",

@@ -38,7 +38,7 @@ class AdversarialPath(Section):
     strict_load_d: Switch = optional('false: what does not fit is left as it is', True)
 
 
-class AdversarialTrain(Losses):
+class AdversarialTrain(Section):
     """`train:` with a discriminator."""
 
     optim_d: Optional[Optimizer] = needed('the optimizer of network_d', when=TRAINING)
