@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests at a time; each runs with one thread.
 JOBS ?= 2
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint options clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m aibnet_arch.demo
@@ -19,6 +19,10 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The reference page and the JSON Schema of all options.
+options: $(VENV)/ready
+	$(BIN)/python -m tools.option_reference
 
 # BasicSR's build imports torch, so torch comes first and build isolation is off.
 $(VENV)/ready: setup.py Makefile tools/install_basicsr.py

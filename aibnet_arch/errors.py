@@ -16,8 +16,8 @@ class OptionError(UserError):
         problems: one message each: where, what is wrong, what to do.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+    def __init__(self, problems: Sequence[object]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else [str(problem) for problem in problems]
         super().__init__('\n'.join(f'{number}. {problem}' for number, problem in enumerate(self.problems, start=1)))
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aibnet_arch.config.option_file import apply_overrides, load_option_file
+from aibnet_arch.config.option_file import load_option_file
+from aibnet_arch.config.overrides import apply_overrides
 from aibnet_arch.errors import OptionError
 
 

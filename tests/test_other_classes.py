@@ -1,23 +1,26 @@
 """Pre-flight and training with networks, model classes, datasets and losses that are not AIBNet's."""
 
 import importlib
-import linecache
 import sys
 from pathlib import Path
 
 import pytest
 
 from aibnet_arch.basicsr_patches.preparation import prepare
-from aibnet_arch.config.checks.keys import check_keys, reads_by
-from aibnet_arch.config.checks.required import required_keys
-from aibnet_arch.config.checks.source import reads_of
+from aibnet_arch.config.checks.misspelled_keys import check_keys
+from aibnet_arch.config.checks.sections import given_sections
 from aibnet_arch.config.option_file import load_option_file
+from aibnet_arch.config.schema.declared import keys_of_dataset, keys_of_model, needed_when
 from tests.training import log_of, make_dataset, options, run
 
 OPTIONS = Path(__file__).parent.parent / 'options'
+LOADING = {'name', 'type', 'batch_size_per_gpu', 'num_worker_per_gpu'}
 PLUGIN = """
+from typing import Optional
+
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.models.sr_model import SRModel
+from pydantic import BaseModel, Field
 from torch import nn
 
 
@@ -30,7 +33,19 @@ class OtherNetwork(nn.Module):
         return x + self.layers(x)
 
 
+class OtherTrain(BaseModel):
+    curriculum: str = Field('easy', description='how hard the samples are')
+    patience: Optional[int] = None
+    other_thing: Optional[float] = None
+
+
+class OtherDatasetOptions(BaseModel):
+    strength: float
+    noise: float = 0
+
+
 class OtherModel(SRModel):
+    OPTIONS = {'train': OtherTrain}
     KEYS = ('curriculum', 'patience')
 
     def __init__(self, opt):
@@ -40,10 +55,20 @@ class OtherModel(SRModel):
 
 
 class OtherDataset(PairedImageDataset):
+    OPTIONS = OtherDatasetOptions
+
     def __init__(self, opt):
         super().__init__(opt)
         self.strength = opt['strength']
         self.noise = opt.get('noise', 0)
+
+
+class SilentModel(OtherModel):
+    pass
+
+
+class SilentDataset(OtherDataset):
+    pass
 """
 
 
@@ -56,7 +81,13 @@ def root(tmp_path_factory):
     prepare()
     from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, MODEL_REGISTRY
 
-    registries = {'OtherNetwork': ARCH_REGISTRY, 'OtherModel': MODEL_REGISTRY, 'OtherDataset': DATASET_REGISTRY}
+    registries = {
+        'OtherNetwork': ARCH_REGISTRY,
+        'OtherModel': MODEL_REGISTRY,
+        'OtherDataset': DATASET_REGISTRY,
+        'SilentModel': MODEL_REGISTRY,
+        'SilentDataset': DATASET_REGISTRY,
+    }
     sys.path.insert(0, str(root))
     plugin = importlib.import_module('other_plugin')
     for name, registry in registries.items():
@@ -111,41 +142,83 @@ def test_wrong_options_of_other_classes_are_refused(model_type, change, message,
     assert not (root / 'experiments/refused').exists()
 
 
-def test_of_a_class_without_source_nothing_is_refused(root):
-    def forget():
-        linecache.clearcache()
-        for cached in (reads_by, reads_of, required_keys):
-            cached.cache_clear()
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda opt: opt['train'].update(patience='long'), "train.patience: 'long': "),
+        (lambda opt: opt['datasets']['train'].update(noise='loud'), "datasets.train.noise: 'loud': "),
+        (
+            lambda opt: opt['train'].update(curiculum='hard'),
+            "train.curiculum: nothing reads this key (did you mean 'cu",
+        ),
+    ],
+)
+def test_what_a_class_declares_is_checked_like_our_own(change, message, root, monkeypatch, capsys):
+    opt = other_options()
+    change(opt)
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check') == 2
+    assert message in capsys.readouterr().err
 
-    module = sys.modules['other_plugin']
-    opt = other_options(whatever=1)
-    opt['datasets']['train']['whatever'] = 1
-    (root / 'other_plugin.py').rename(root / 'away')
-    forget()
-    try:
-        assert list(check_keys(opt, module.OtherModel, {'train': module.OtherDataset})) == []
-        assert required_keys(module.OtherDataset, training=True) == ()
-    finally:
-        (root / 'away').rename(root / 'other_plugin.py')
-        forget()
+
+def silent_options(**train):
+    """Options of classes that derive from those that declare their keys, and declare none themselves."""
+    opt = other_options('SilentModel', **train)
+    opt['datasets']['train']['type'] = 'SilentDataset'
+    return opt
 
 
-def test_what_datasets_need_is_found_in_their_source():
+def test_of_a_class_that_declares_nothing_an_unknown_key_is_a_warning(root, monkeypatch, capsys):
+    opt = silent_options(ema_decayy=0.9, curriculum='hard')
+    opt['datasets']['train']['nosie'] = 1
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check') == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith('basicsr: warning: ')]
+    assert len(warnings) == 2
+    assert "train.ema_decayy: nothing reads this key (did you mean 'ema_decay'?)" in warnings[0]
+    assert "datasets.train.nosie: nothing reads this key (did you mean 'noise'?)" in warnings[1]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda opt: opt['train'].update(ema_decay=2), 'train.ema_decay: 2: expected a number from 0 to below 1'),
+        (lambda opt: opt['train'].update(patience='long'), "train.patience: 'long': "),
+        (lambda opt: opt['datasets']['train'].update(gt_size='32'), "datasets.train.gt_size: '32'"),
+        (lambda opt: opt['datasets']['train'].pop('strength'), 'datasets.train.strength is missing'),
+        (lambda opt: opt['datasets']['train'].pop('use_rot'), 'datasets.train.use_rot is missing'),
+    ],
+)
+def test_of_a_class_that_declares_nothing_what_its_bases_declare_is_checked(change, message, root, monkeypatch, capsys):
+    opt = silent_options()
+    change(opt)
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check') == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_datasets_need_is_declared():
     prepare()
     from basicsr.utils.registry import DATASET_REGISTRY as DATASETS
 
+    def needed(name, *, training):
+        keys = keys_of_dataset(DATASETS.get(name)).sections['']
+        always = {key for key, field in keys.model_fields.items() if field.is_required()}
+        of_top = set(needed_when(keys, 'top'))
+        return (always | of_top | set(needed_when(keys, 'training') if training else ())) - LOADING
+
     pairs = {'io_backend', 'dataroot_gt', 'dataroot_lq', 'scale'}
     crops = {'gt_size', 'use_hflip', 'use_rot'}
-    assert set(required_keys(DATASETS.get('PairedImageDataset'), training=False)) == pairs
-    assert set(required_keys(DATASETS.get('PairedImageDataset'), training=True)) == pairs | crops
-    assert set(required_keys(DATASETS.get('PairedFlipDataset'), training=True)) == pairs | crops | {'use_vflip'}
-    assert set(required_keys(DATASETS.get('FFHQDataset'), training=True)) == {
-        'io_backend',
-        'dataroot_gt',
-        'mean',
-        'std',
-        'use_hflip',
-    }
+    assert needed('PairedImageDataset', training=False) == pairs
+    assert needed('PairedImageDataset', training=True) == pairs | crops
+    assert needed('PairedFlipDataset', training=True) == pairs | crops | {'use_vflip'}
+    assert needed('FFHQDataset', training=True) == {'io_backend', 'dataroot_gt', 'mean', 'std', 'use_hflip'}
+
+
+def test_every_class_of_basicsr_declares_its_keys():
+    prepare()
+    from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
+
+    silent = [cls.__name__ for _, cls in MODEL_REGISTRY if keys_of_model(cls).other_keys != 'error']
+    silent += [cls.__name__ for _, cls in DATASET_REGISTRY if keys_of_dataset(cls).other_keys != 'error']
+    assert [name for name in silent if not name.startswith(('Other', 'Silent'))] == []
 
 
 @pytest.mark.parametrize(
@@ -158,5 +231,6 @@ def test_every_key_of_the_shipped_option_files_is_read(path):
     from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
 
     opt = load_option_file(path)
-    datasets = {phase: DATASET_REGISTRY.get(dataset['type']) for phase, dataset in opt['datasets'].items()}
-    assert list(check_keys(opt, MODEL_REGISTRY.get(opt['model_type']), datasets)) == []
+    datasets = {p: keys_of_dataset(DATASET_REGISTRY.get(each['type'])) for p, each in opt['datasets'].items()}
+    model = keys_of_model(MODEL_REGISTRY.get(opt['model_type']))
+    assert list(check_keys(list(given_sections(opt, model, datasets)))) == []

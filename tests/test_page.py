@@ -294,7 +294,7 @@ def test_classes_that_validate_in_their_own_way_are_named(test_options):
     from aibnet_arch.config.checks.page import check_page
 
     told = {
-        name: list(check_page(test_options, MODEL_REGISTRY.get(name), is_train=False))
+        name: [str(each) for each in check_page(test_options, MODEL_REGISTRY.get(name), is_train=False)]
         for name in ('AIBNetModel', 'SRModel', 'RealESRNetModel', 'VideoBaseModel')
     }
     assert told.pop('VideoBaseModel') == [

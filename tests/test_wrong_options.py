@@ -124,7 +124,10 @@ WRONG = {
         "datasets.val.io_backend.readonyl: nothing reads this key (did you mean 'readonly'?)",
     ),
     'a key of another model class': (foreign(train__strategyy='direct'), 'train.strategyy: nothing reads this key'),
-    'total_iters': (rename(('train',), 'total_iter', 'total_iters'), "did you mean 'total_iters'?"),
+    'total_iters': (
+        rename(('train',), 'total_iter', 'total_iters'),
+        "1. train.total_iters: nothing reads this key (did you mean 'total_iter'?)\n",
+    ),
     'a key of another section': (
         put('train.val_freq', 3),
         'train.val_freq: nothing reads this key (it belongs below val)',
@@ -215,7 +218,7 @@ WRONG = {
     'strictness': (put('path.strict_load_g', None), 'path.strict_load_g: None: expected true or false'),
     'no crop_border': (put('val.metrics.psnr.crop_border', None), 'val.metrics.psnr.crop_border: None'),
     'metrics as a list': (put('val.metrics', ['psnr']), 'val.metrics: expected keys and values'),
-    'wandb as a name': (put('logger.wandb', 'mine'), "logger.wandb: 'mine': expected keys and values"),
+    'wandb as a name': (put('logger.wandb', 'mine'), "logger.wandb: expected keys and values, found 'mine'"),
     'wandb alone': (put('logger.wandb', {'project': 'mine'}), 'logger.wandb.project needs logger.use_tb_logger: true'),
     'a scheduler as a name': (put('train.scheduler', 'CosineAnnealingRestartLR'), 'train.scheduler: '),
     'milestones': (
@@ -280,7 +283,7 @@ WRONG = {
     'no epsilon': (put('train.pixel_opt.eps', 0), 'eps=0: expected a number above 0'),
     'a text for the optimizer': (
         put('train.optim_g.amsgrad', 'nope'),
-        "train.optim_g.amsgrad: 'nope': expected a number, or true or false",
+        "train.optim_g.amsgrad: 'nope': expected true or false",
     ),
     'an optimizer of GPUs': (put('train.optim_g.capturable', True), 'train.optim_g: Adam refuses these options'),
     'workers that stay': (put('datasets.train.persistent_workers', True), 'needs num_worker_per_gpu: 1 or more'),
@@ -518,6 +521,62 @@ def test_all_problems_are_told_at_once(root, monkeypatch, capsys):
         'nowhere.state',
     ):
         assert place in told
+
+
+def test_mistakes_of_all_kinds_are_told_in_one_pass(root, monkeypatch, capsys):
+    """What hangs on a wrong part is passed over, and nothing else is."""
+    opt = options(ema_decayy=1, amp='half', grad_clip=0)
+    opt['network_g']['widht'] = 8
+    opt['datasets']['train'].update(use_hflp=opt['datasets']['train'].pop('use_hflip'), dataroot_gt='nowhere.lmdb')
+    opt['datasets']['train']['persistent_workers'] = True
+    opt['datasets']['val']['dataroot_lq'] = 'data/train/gt.lmdb'
+    opt['val']['metrics']['psnr']['input_order'] = 'XYZ'
+    opt['val']['window'] = 10
+    opt['train']['scheduler']['eta_mi'] = 1
+    opt['train']['pixel_opt']['edge_weight'] = -1
+    opt['train']['perceptual_opt'] = {'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}}
+    opt['path']['resume_state'] = 'nowhere.state'
+    opt['num_gpu'] = 99
+    assert run(opt, root=root, monkeypatch=monkeypatch) == 2
+    told = capsys.readouterr().err
+    for place in (
+        "train.ema_decayy: nothing reads this key (did you mean 'ema_decay'?)",
+        "train.amp: 'half': expected bf16",
+        'train.grad_clip: 0: expected a number above 0',
+        "network_g.widht: AIBNet has no such option (did you mean 'width'?)",
+        "datasets.train.use_hflp: nothing reads this key (did you mean 'use_hflip'?)",
+        'datasets.train.dataroot_gt: there is no nowhere.lmdb',
+        'datasets.train.persistent_workers: true needs',
+        'datasets.val: 8 keys of data/train/gt.lmdb have no partner',
+        'val.metrics.psnr: calculate_psnr fails',
+        'val.window: 10: expected a positive multiple of 16',
+        "train.scheduler.eta_mi: CosineAnnealingRestartLR has no such option (did you mean 'eta_min'?)",
+        'train.pixel_opt: AIBNetLoss refuses these options: edge_weight=-1',
+        'train.perceptual_opt: AIBNetModel knows the loss of Eq. (7) alone',
+        'path.resume_state: there is no file nowhere.state',
+        'num_gpu: 99, but 0 are found',
+    ):
+        assert place in told
+    assert '\n15. ' in told
+    assert '\n16. ' not in told
+
+
+def test_force_yml_adds_keys_that_the_schema_knows(root, monkeypatch, capsys):
+    changes = (
+        'train:amp=bf16',
+        'val:page:blur_maps=true',
+        'network_g:sfem=false',
+        'datasets:val:mean=[0.5]',
+        'val:up=1',
+    )
+    assert run(options(), root=root, monkeypatch=monkeypatch, flags=('--force_yml', *changes)) == 2
+    assert capsys.readouterr().err.count('the options have no') == 1  # val:up
+    assert run(options(), root=root, monkeypatch=monkeypatch, flags=('--force_yml', 'train:amp=half')) == 2
+    assert "train.amp: 'half': expected bf16" in capsys.readouterr().err
+    assert run(options(), root=root, monkeypatch=monkeypatch, flags=('--force_yml', 'network_g:widht=9')) == 2
+    assert "did you mean 'network_g:width'?" in capsys.readouterr().err
+    fine = ('train:amp=bf16', 'network_g:sfem=false', 'logger:wandb:project=~')
+    assert run(options(), root=root, monkeypatch=monkeypatch, command='check', flags=('--force_yml', *fine)) == 0
 
 
 def test_numbers_are_read_as_people_write_them(root, monkeypatch):

@@ -3,7 +3,8 @@
 import argparse
 
 from ..config.command_line import check_options
-from ..config.option_file import apply_overrides, load_option_file
+from ..config.option_file import load_option_file
+from ..config.overrides import apply_overrides
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ..config.checks.registered import check_call
-from ..config.option_file import apply_overrides, load_option_file
+from ..config.option_file import load_option_file
+from ..config.overrides import apply_overrides
 from ..errors import OptionError, UserError
 from ..files import write_text
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer

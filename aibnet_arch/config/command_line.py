@@ -10,7 +10,8 @@ from ..distributed import init_dist
 from ..errors import UserError
 from ..registries.on_demand import register_wanted
 from .checks import preflight
-from .option_file import apply_overrides, load_option_file, to_yaml
+from .option_file import load_option_file, to_yaml
+from .overrides import apply_overrides
 
 
 def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse.Namespace]:

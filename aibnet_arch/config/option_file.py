@@ -3,7 +3,7 @@
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Union
@@ -11,7 +11,6 @@ from typing import Any, Union
 import yaml
 
 from ..errors import OptionError
-from ..messages import did_you_mean
 
 
 class _Loader(yaml.SafeLoader):
@@ -136,44 +135,3 @@ class _Dumper(yaml.SafeDumper):
 
 _Dumper.add_implicit_resolver('tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789'))  # such words need quotes
 _Dumper.add_representer(OrderedDict, lambda dumper, mapping: dumper.represent_dict(mapping.items()))
-
-
-def apply_overrides(opt: dict, overrides: Iterable[str]) -> None:
-    """Set options as ``--force_yml`` gives them, e.g. ``train:optim_g:lr=1e-4``.
-
-    Values are YAML, so that types are as in a file. Nothing is evaluated, and a key must exist.
-
-    Raises:
-        OptionError: no such key, or no `=`.
-    """
-    problems = []
-    for override in overrides:
-        path, equals, text = override.partition('=')
-        keys = [key.strip() for key in path.split(':')]
-        place = f'--force_yml {override!r}'
-        if not equals:
-            problems.append(f'{place}: expected KEY:KEY=VALUE')
-            continue
-        section = opt
-        for key in keys[:-1]:
-            section = section.get(key) if isinstance(section, dict) else None
-        if not isinstance(section, dict) or keys[-1] not in section:
-            problems.append(f'{place}: the options have no {":".join(keys)}{did_you_mean(":".join(keys), _paths(opt))}')
-            continue
-        try:
-            value = parse_yaml(text, name=place)
-        except OptionError as error:
-            problems += error.problems
-            continue
-        section[keys[-1]] = None if value in ('None', 'none') else value
-    if problems:
-        raise OptionError(problems)
-
-
-def _paths(opt: dict, before: str = '') -> list[str]:
-    paths = []
-    for key, value in opt.items():
-        paths.append(f'{before}{key}')
-        if isinstance(value, dict):
-            paths += _paths(value, f'{before}{key}:')
-    return paths

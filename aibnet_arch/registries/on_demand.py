@@ -6,8 +6,8 @@ So they yield: to a BasicSR checkout that brings its own, and to every plugin.
 from collections.abc import Mapping
 from typing import Any
 
-from ..config.checks.registered import registered
 from ..losses.psnr_loss import PSNRLoss
+from .lookup import registered
 from .other_networks import OTHER_NETWORKS
 
 

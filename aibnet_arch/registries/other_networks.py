@@ -23,14 +23,13 @@ def _unchanged(cls: type[nn.Module]) -> type[nn.Module]:
     return cls
 
 
-def _with_local_pools(cls: type[nn.Module]) -> type[nn.Module]:
+def _with_local_pools(cls: Any) -> type[nn.Module]:
     """NAFNet with TLC (Chu et al., ECCV 2022), as its authors train and test it on GoPro.
 
     On pictures no larger than the window it is NAFNet.
     """
 
     class NAFNetLocal(cls):
-        @functools.wraps(cls.__init__)  # the same arguments
         def __init__(self, **arguments: Any) -> None:
             super().__init__(**arguments)
             stages = [*enumerate(self.encoders), (len(self.encoders), self.middle_blks)]
@@ -39,10 +38,11 @@ def _with_local_pools(cls: type[nn.Module]) -> type[nn.Module]:
                 for block in stage:
                     block.sca[0] = LocalPool(LOCAL_WINDOW >> level)
 
+    functools.update_wrapper(NAFNetLocal.__init__, cls.__init__)  # the same arguments
     return NAFNetLocal
 
 
-def _last_image_alone(cls: type[nn.Module]) -> type[nn.Module]:
+def _last_image_alone(cls: Any) -> type[nn.Module]:
     """MPRNet with the restored image as its output, not a tuple of its three stages' images."""
 
     class MPRNet(cls):

@@ -113,7 +113,13 @@ def text_of(name: str, base: str, changes: dict[str, Any]) -> str:
         else:
             section[last] = value
             told.append(f'{key}: {yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}')
-    lines = [f'# options/{base} with', *(f'#   {each}' for each in told), '# Written by options/ablation/generate.py.']
+    editors = '# yaml-language-server: $schema=../../schema.json'
+    lines = [
+        editors,
+        f'# options/{base} with',
+        *(f'#   {each}' for each in told),
+        '# Written by options/ablation/generate.py.',
+    ]
     return '\n'.join(lines) + '\n\n' + yaml.safe_dump(opt, sort_keys=False, default_flow_style=None)
 
 

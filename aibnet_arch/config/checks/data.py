@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from ...data.order import seeded
+from ...messages import some
+from ..problems import Problem, Report, problem
 from .picture_stores import open_pair
 
 # How to make what a dataroot names, by a part of its path.
@@ -34,60 +36,63 @@ PREPARATION = {
     'demo': ('python -m datasets_prep.demo', None),
 }
 SAMPLES = 5  # pictures that are decoded unless all are asked for
-SHOWN = 10
+KEYS_OF_PAIRS = ('dataroot_lq', 'dataroot_gt', 'io_backend', 'filename_tmpl', 'meta_info_file')
 LONGEST_EPOCH = 1e8  # samples
 
 
 def check_dataset(
     phase: str,
-    dataset: Mapping,
-    cls: type,
+    dataset: Mapping[str, Any],
+    cls: Optional[type],
+    report: Report,
+    opt: Mapping[str, Any],
     *,
-    scale: int,
     batch: Optional[tuple[int, int]] = None,
     border: int = 0,
     decode: str = 'sample',
-) -> Iterator[str]:
-    """What is wrong with the data of ``datasets.<phase>``, a message each.
+) -> Iterator[Problem]:
+    """What is wrong with the data of ``datasets.<phase>``.
 
     Of BasicSR's pairs, in LMDBs and in folders, keys, pictures and sizes are compared. Every dataset is made as the
     run would make it, and asked for its first sample.
 
     Args:
         phase: 'train', 'val', 'test_1' and so on.
-        dataset: its options, with what its class cannot do without.
-        cls: its class.
-        scale: size of gt over size of lq.
+        dataset: its options without what is wrong by itself.
+        cls: its class; None if it is not registered.
+        report: what is known to be wrong.
+        opt: all options; `scale` is the size of gt over the size of lq.
         batch: processes of the run, and images of an iteration of each of them; for training.
         border: what metrics cut from each side of a picture of gt.
         decode: 'none', 'sample' or 'all'.
     """
-    place = f'datasets.{phase}'
+    place, scale = f'datasets.{phase}', opt.get('scale') or 1
     roots = {key: root for key, root in dataset.items() if key.startswith('dataroot_') and isinstance(root, str)}
-    missing = [key for key, root in roots.items() if not os.path.exists(os.path.expanduser(root))]
-    for key in missing:
-        yield f'{place}.{key}: there is no {roots[key]}.{_how_to_make(roots[key])}'
-    if missing:
+    absent = [key for key, root in roots.items() if not os.path.exists(os.path.expanduser(root))]
+    for key in absent:
+        yield problem(f'{place}.{key}', f'there is no {roots[key]}.', _how_to_make(roots[key]))
+    if absent or cls is None:
         return
     stores: dict = {}
-    if is_pairs(cls):
-        stores, problems = open_pair(dataset)
-        for problem in problems:
-            yield f'{place}.{problem}'
-        if problems:
-            return
-        problems = list(_check_pair(place, dataset, stores, scale=scale, border=border, decode=decode))
+    if is_pairs(cls) and report.is_sound('scale', *(f'{place}.{key}' for key in KEYS_OF_PAIRS)):
+        stores, found = open_pair(dataset)
+        problems = [problem(f'{place}.{key}', text) for key, text in found]
+        if not problems:
+            problems = list(_check_pair(place, dataset, stores, scale=scale, border=border, decode=decode))
         yield from problems
         if problems:
             return
-    problem: Optional[str] = None
+    if not report.is_sound('scale', place):
+        return
+    text: Optional[str] = None
     count = len(stores['dataroot_gt']) if stores else None
     if count != 0:
-        count, problem = _tried(dataset, cls, phase=phase, scale=scale, with_sample=decode != 'none')
-    if problem:
-        yield f'{place}: {problem}'
+        count, text = _tried(dataset, cls, phase=phase, scale=scale, with_sample=decode != 'none')
+    if text:
+        yield problem(place, text)
     elif not count:
-        yield f'{place}: {roots.get("dataroot_gt") or next(iter(roots.values()), cls.__name__)} holds no pictures'
+        root = roots.get('dataroot_gt') or next(iter(roots.values()), cls.__name__)
+        yield problem(place, f'{root} holds no pictures')
     elif batch:
         yield from _check_batch(place, dataset, count, batch)
 
@@ -120,7 +125,7 @@ def _tried(dataset: Mapping, cls: type, *, phase: str, scale: int, with_sample: 
         return 0, f'{cls.__name__} {what} with these options: {type(error).__name__}: {error}'
 
 
-def check_together(datasets: Mapping[str, Mapping]) -> Iterator[str]:
+def check_together(datasets: Mapping[str, Mapping]) -> Iterator[Problem]:
     """What is wrong with datasets only since there are others: names and LMDBs that two of them have.
 
     Args:
@@ -131,7 +136,8 @@ def check_together(datasets: Mapping[str, Mapping]) -> Iterator[str]:
     for phase, dataset in datasets.items():
         name, backend = dataset.get('name'), dataset.get('io_backend')
         if phase != 'train' and isinstance(name, str) and names.setdefault(name, phase) != phase:
-            yield f'datasets.{phase}.name: {name!r} is that of datasets.{names[name]}, too: their figures would mix'
+            text = f'{name!r} is that of datasets.{names[name]}, too: their figures would mix'
+            yield problem(f'datasets.{phase}.name', text, spoils=())
         in_workers = phase == 'train' and dataset.get('num_worker_per_gpu')
         if in_workers or not isinstance(backend, Mapping) or backend.get('type') != 'lmdb':
             continue
@@ -142,7 +148,7 @@ def check_together(datasets: Mapping[str, Mapping]) -> Iterator[str]:
                 if first != place:
                     hint = ', or set datasets.train.num_worker_per_gpu: 1' if 'datasets.train' in first else ''
                     told = f'{root} is read by {first}, too, and one process cannot open it twice'
-                    yield f'{place}: {told}: copy it{hint}'
+                    yield problem(place, told, f': copy it{hint}', spoils=())
 
 
 @contextmanager
@@ -171,20 +177,20 @@ def _how_to_make(root: str) -> str:
 
 def _check_pair(
     place: str, dataset: Mapping, stores: Mapping, *, scale: int, border: int, decode: str
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     lq, gt = stores['dataroot_lq'], stores['dataroot_gt']
     if not len(gt):
         return  # told by the caller
     for here, there in ((lq, gt), (gt, lq)):
         alone = sorted(here.keys() - there.keys())
         if alone:
-            yield f'{place}: {len(alone)} keys of {here.folder} have no partner: {_some(alone)}'
+            yield problem(place, f'{len(alone)} keys of {here.folder} have no partner: {some(alone)}')
     both = sorted(lq.keys() & gt.keys())
     chosen = both if decode == 'all' else both[:: max(1, len(both) // SAMPLES)] if decode == 'sample' else []
     for store, key in ((lq, 'dataroot_lq'), (gt, 'dataroot_gt')):
         wrong = store.damaged(chosen)
         if wrong:
-            yield f'{place}.{key}: in {store.folder} {len(wrong)} pictures are damaged: {_some(wrong)}'
+            yield problem(f'{place}.{key}', f'in {store.folder} {len(wrong)} pictures are damaged: {some(wrong)}')
     # Of an LMDB all sizes are known, of a folder those of the pictures that were decoded.
     sizes = {key: (lq.sizes[key], gt.sizes[key]) for key in both if key in lq.sizes and key in gt.sizes}
     # BasicSR cuts what is left over from the right and the bottom of gt, except in training.
@@ -196,36 +202,33 @@ def _check_pair(
     ]
     if unequal:
         examples = [f'{key} (lq {sizes[key][0]}, gt {sizes[key][1]})' for key in unequal]
-        yield f'{place}: {len(unequal)} pairs differ in size (scale {scale}): {_some(examples)}'
+        yield problem(place, f'{len(unequal)} pairs differ in size (scale {scale}): {some(examples)}')
     if place != 'datasets.train':
         small = [f'{key} {large}' for key, (_, large) in sizes.items() if min(large) <= 2 * border]
         if small:
-            yield f'{place}: the crop_border of val.metrics, {border}, leaves nothing of {_some(small)}'
+            yield problem(place, f'the crop_border of val.metrics, {border}, leaves nothing of {some(small)}')
         return
     gt_size = dataset.get('gt_size')
     small = [f'{key} {large}' for key, (_, large) in sizes.items() if gt_size and min(large) < gt_size]
     if small:
-        yield f'{place}.gt_size: {gt_size}, but {len(small)} pictures are smaller: {_some(small)}'
+        yield problem(f'{place}.gt_size', f'{gt_size}, but {len(small)} pictures are smaller: {some(small)}')
     if gt_size and gt_size % scale:
-        yield f'{place}.gt_size: {gt_size} is no multiple of scale ({scale})'
+        yield problem(f'{place}.gt_size', f'{gt_size} is no multiple of scale ({scale})')
 
 
-def _check_batch(place: str, dataset: Mapping, count: int, batch: tuple[int, int]) -> Iterator[str]:
+def _check_batch(place: str, dataset: Mapping, count: int, batch: tuple[int, int]) -> Iterator[Problem]:
     processes, images = batch
     ratio = dataset.get('dataset_enlarge_ratio') or 1
     if count * ratio > LONGEST_EPOCH:
-        yield (
-            f'{place}.dataset_enlarge_ratio: {ratio} makes {count} pictures an epoch of {count * ratio:.3g} samples, '
-            f'more than {LONGEST_EPOCH:.0g}: their order would not fit in memory'
+        yield problem(
+            f'{place}.dataset_enlarge_ratio',
+            f'{ratio} makes {count} pictures an epoch of {count * ratio:.3g} samples, more than {LONGEST_EPOCH:.0g}: '
+            'their order would not fit in memory',
         )
     elif math.ceil(count * ratio / processes) < images:  # as the sampler deals them out
-        yield (
-            f'{place}.batch_size_per_gpu: an iteration takes {processes * images} images, but {count} pictures'
-            f'{f" (enlarged {ratio} times)" if ratio != 1 else ""} make less than one batch: lower it, or set '
-            f'dataset_enlarge_ratio to {math.ceil(processes * images / count)} or more'
+        enlarged = f' (enlarged {ratio} times)' if ratio != 1 else ''
+        yield problem(
+            f'{place}.batch_size_per_gpu',
+            f'an iteration takes {processes * images} images, but {count} pictures{enlarged} make less than one batch',
+            f': lower it, or set dataset_enlarge_ratio to {math.ceil(processes * images / count)} or more',
         )
-
-
-def _some(names: list[str]) -> str:
-    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
-    return ', '.join(names[:SHOWN]) + more

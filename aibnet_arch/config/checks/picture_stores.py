@@ -116,50 +116,53 @@ class FolderStore(PictureStore):
             except OSError as error:
                 wrong.append(f'{self.files[key]} ({error.strerror})')
                 continue
-            wrong.append(self._decode(key, content))
-        return [line for line in wrong if line]
+            line = self._decode(key, content)
+            wrong += [line] if line else []
+        return wrong
 
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith('.'))
 
 
-def open_pair(dataset: Mapping[str, Any]) -> tuple[dict[str, PictureStore], list[str]]:
+def open_pair(dataset: Mapping[str, Any]) -> tuple[dict[str, PictureStore], list[tuple[str, str]]]:
     """Both sides of a dataset of pairs, with common keys for what BasicSR takes for a pair.
 
     Args:
         dataset: its options; both folders exist.
 
     Returns:
-        'dataroot_lq' and 'dataroot_gt' to their stores, as far as there are any, and the problems.
+        'dataroot_lq' and 'dataroot_gt' to their stores, as far as there are any; and the problems: the option, what is
+        wrong with it.
     """
     folders = {key: Path(os.path.expanduser(dataset[key])) for key in ('dataroot_lq', 'dataroot_gt')}
     stores: dict[str, PictureStore] = {}
-    problems = []
+    problems: list[tuple[str, str]] = []
     for key, folder in folders.items():
         try:
             stores[key] = LmdbStore(folder) if dataset['io_backend']['type'] == 'lmdb' else FolderStore(folder)
         except ValueError as error:
-            problems.append(f'{key}: {error}')
+            problems.append((key, str(error)))
     if problems or isinstance(stores['dataroot_gt'], LmdbStore):
         return stores, problems
     template, listed = dataset.get('filename_tmpl') or '{}', dataset.get('meta_info_file')
     try:
         template.format('name')
     except (IndexError, KeyError, ValueError) as error:
-        return stores, [f'filename_tmpl: {template!r}: expected a name with {{}} in it, e.g. {{}}x4 ({error})']
+        return stores, [('filename_tmpl', f'{template!r}: expected a name with {{}} in it, e.g. {{}}x4 ({error})')]
     lq, gt = folders['dataroot_lq'], folders['dataroot_gt']
     if listed:
         try:
             lines = Path(os.path.expanduser(listed)).read_text().splitlines()
         except (OSError, ValueError) as error:  # ValueError: no text
-            return stores, [f'meta_info_file: {listed} cannot be read: {error}']
+            return stores, [('meta_info_file', f'{listed} cannot be read: {error}')]
         names = [line.strip().split(' ')[0] for line in lines]
         if '' in names:
-            return stores, [f'meta_info_file: line {names.index("") + 1} of {listed} is empty: no file can be meant']
+            text = f'line {names.index("") + 1} of {listed} is empty: no file can be meant'
+            return stores, [('meta_info_file', text)]
         there = {name: name for name in names if (gt / name).is_file()}
         missing = sorted(set(names) - set(there))
-        problems += [f'dataroot_gt: {gt} has no {name}, which {listed} lists' for name in missing[:MISSING_TOLD]]
+        problems += [('dataroot_gt', f'{gt} has no {name}, which {listed} lists') for name in missing[:MISSING_TOLD]]
     else:
         names = _names(gt)
         there = {name: name for name in names}

@@ -1,7 +1,7 @@
 """Checks of networks and of the weights that they are to start from, before anything starts."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any, Optional
 
@@ -10,35 +10,41 @@ from torch import nn
 
 from ...errors import CheckpointError
 from ...modeling.signature import is_dense
+from ...registries.lookup import registered
 from ...weights.state_dicts import compare_keys, refuse_lost_weights
 from ...weights.weight_file import WeightFile
-from .registered import registered
+from ..problems import Problem, Report, problem
 
 
-def check_networks(opt: Mapping[str, Any], *, wrong: Collection[str] = (), resumed: bool = False) -> Iterator[str]:
+def check_networks(
+    opt: Mapping[str, Any], *, report: Optional[Report] = None, resumed: bool = False
+) -> Iterator[Problem]:
     """Build each network of the options, and compare it with the weights below ``path:`` that are meant for it.
 
     Args:
         opt: the options.
-        wrong: networks of which it is known that they cannot be built.
+        report: what is known to be wrong with them.
         resumed: the weights are those of a checkpoint. Otherwise those of a run to be resumed are not looked at.
     """
-    path = opt['path']
+    path, report = opt['path'], report or Report()
     for key, network_opt in opt.items():
-        if not key.startswith('network_') or key in wrong or not isinstance(network_opt, Mapping) or not network_opt:
+        if not key.startswith('network_') or not network_opt or not report.is_sound(key):
             continue
-        network, problem = _built(network_opt)
-        if problem:
-            yield f'{key}: {problem}'
+        network, text = _built(network_opt)
+        if text:
+            yield problem(key, text)
         name = key.removeprefix('network_')
+        keys = {'param_key': f'param_key_{name}', 'strict': f'strict_load_{name}'}
         file = path.get(f'pretrain_{key}')
         if network is None or not file or not os.path.isfile(os.path.expanduser(file)):
             continue
         if path.get('resume_state') and not resumed:
             continue  # it will take the weights of the checkpoint
-        param_key, strict = path.get(f'param_key_{name}', 'params'), path.get(f'strict_load_{name}', True)
-        for problem in weight_problems(network, file, param_key=param_key, strict=strict):
-            yield f'{key}, to be resumed: {problem}' if resumed else f'path.pretrain_{key}: {problem}'
+        if not report.is_sound(*(f'path.{each}' for each in keys.values())):
+            continue
+        param_key, strict = path.get(keys['param_key'], 'params'), path.get(keys['strict'], True)
+        for text in weight_problems(network, file, param_key=param_key, strict=strict):
+            yield problem(f'{key}, to be resumed' if resumed else f'path.pretrain_{key}', text)
 
 
 def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optional[str]]:
@@ -48,7 +54,7 @@ def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optiona
     from ...modeling import AIBNet
 
     # Not by BasicSR's build_network: it opens BasicSR's log, which then never gets its file.
-    cls = registered(ARCH_REGISTRY, network_opt['type'])
+    cls: Any = registered(ARCH_REGISTRY, network_opt['type'])
     arguments = {key: deepcopy(value) for key, value in network_opt.items() if key != 'type'}
     try:
         if cls is AIBNet:

@@ -1,0 +1,36 @@
+"""Whether the files are there that options name, and whether a run could write where they put it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..problems import Problem, problem
+
+
+def check_files(opt: Mapping[str, Any]) -> Iterator[Problem]:
+    """Weights and states that do not exist; the encoder's are the model class's to explain."""
+    for key, value in opt['path'].items():
+        names_file = key == 'resume_state' or key.startswith('pretrain_network_')
+        if not names_file or not isinstance(value, str) or key == 'pretrain_network_encoder':
+            continue
+        if not os.path.isfile(os.path.expanduser(value)):
+            yield problem(f'path.{key}', f'there is no file {value}')
+
+
+def check_folders(opt: Mapping[str, Any], *, is_train: bool) -> Iterator[Problem]:
+    """A problem if the folder of the run cannot be made, or what is in it cannot be changed."""
+    kind = 'experiments' if is_train else 'results'
+    base = Path(os.path.expanduser(opt['path'].get(f'{kind}_root') or kind))
+    name = opt.get('name')
+    inside = (base / name, base / name / 'models', base / name / 'training_states') if isinstance(name, str) else ()
+    there = next((folder for folder in (base, *base.parents) if os.path.lexists(folder)), Path())
+    for folder in (there, *(folder for folder in inside if os.path.lexists(folder))):
+        if not os.path.isdir(folder):
+            yield problem(f'path.{kind}_root', f'{folder} is in the way: it is no folder')
+            return
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield problem(
+                f'path.{kind}_root', f'{folder.absolute()} cannot be written to', ': set it to a folder of yours'
+            )
+            return

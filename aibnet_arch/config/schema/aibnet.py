@@ -1,0 +1,75 @@
+"""What AIBNetModel reads beside what SRModel reads."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Optional, get_type_hints
+
+from pydantic import create_model
+
+from ...inference.restorer import InferenceSettings
+from .kinds import (
+    OURS,
+    TRAINING,
+    CountsOrZero,
+    ExactCount,
+    ExactCountOrZero,
+    Precision,
+    Section,
+    Switch,
+    Text,
+    needed,
+    optional,
+)
+from .signatures import described
+from .train import Loss
+
+
+class AIBNetPath(Section):
+    """`path:` of AIBNetModel."""
+
+    pretrain_network_encoder: Optional[Text] = optional('published weights of the encoder', whose=OURS)
+    pretrain_network_stages: Optional[Text] = optional(
+        'an AIBNet with fewer sub-decoders: the stages of 0 iterations', whose=OURS
+    )
+
+
+class AIBNetTrain(Section):
+    """`train:` of AIBNetModel."""
+
+    pixel_opt: Optional[Loss] = needed('the loss of Eq. (7), {type: AIBNetLoss}', when=TRAINING, whose=OURS)
+    strategy: Optional[Text] = optional(
+        'progressive: one sub-decoder after the other; direct: all at once', 'progressive', whose=OURS
+    )
+    stage_iter: Optional[CountsOrZero] = optional(
+        'iterations of each stage, total_iter in all; 0: trained before', whose=OURS
+    )
+    amp: Optional[Precision] = optional('precision of what trains; the loss stays in float32', whose=OURS)
+    frozen_precision: Optional[Precision] = optional('precision of the frozen parts, where amp is not set', whose=OURS)
+    channels_last: Optional[Switch] = optional('weights in channels-last layout', False, whose=OURS)
+    compile: Optional[Switch] = optional('run the network through torch.compile', False, whose=OURS)
+    checkpointing: Optional[Switch] = optional(
+        'compute blocks again instead of keeping their results', False, whose=OURS
+    )
+
+
+class Tiles(Section):
+    """`val.tiles:`"""
+
+    size: ExactCount = needed('side of a tile, pixels', whose=OURS)
+    overlap: ExactCountOrZero = needed('of two tiles, pixels; less than half the size', whose=OURS)
+
+
+# Names, defaults and meanings are those of the settings themselves; what their types stand for in an option file:
+_KINDS: dict[Any, Any] = {
+    bool: Optional[Switch],
+    Optional[int]: Optional[ExactCount],
+    Optional[str]: Optional[Precision],
+    Optional[Mapping[str, int]]: Optional[Tiles],
+}
+_hints, _meaning = get_type_hints(InferenceSettings), described(InferenceSettings)
+_SETTINGS: dict[str, Any] = {
+    each.name: (_KINDS[_hints[each.name]], optional(_meaning[each.name], each.default, whose=OURS))
+    for each in fields(InferenceSettings)
+}
+AIBNetVal: type[Section] = create_model('AIBNetVal', __base__=Section, **_SETTINGS)
+OF_AIBNET_MODEL: dict[str, type[Section]] = {'path': AIBNetPath, 'train': AIBNetTrain, 'val': AIBNetVal}
