@@ -226,6 +226,10 @@ def test_a_checkout_without_registries_and_without_init_is_told(monkeypatch):
 def test_the_page_has_the_tables():
     page = (REPOSITORY / 'docs/basicsr.md').read_text()
     assert page.endswith(tables())
+    in_modules = [each for each in EVERYTHING if each.target.startswith('basicsr') and each not in table.INHERITED]
+    assert f'modules {len(in_modules)} names mean' in page.replace('\n', ' ')
+    assert f'inherits {len(table.INHERITED)} methods' in page
+    assert len(EVERYTHING) == len(in_modules) + len(table.INHERITED) + 2  # torch's and torchvision's
 
 
 def test_the_page_shows_the_calls_of_the_loop_in_their_order():
