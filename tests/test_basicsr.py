@@ -129,6 +129,9 @@ def test_what_a_class_defines_itself_stays_and_what_it_inherits_is_ours():
         def save_network(self, *arguments):
             return 'own', super().save_network
 
+        def dist_validation(self, *arguments):
+            return 'own'
+
     cls = model_methods.safe_class(Own)
     assert (cls.__name__, cls.__module__) == ('Own', __name__)
     model = cls.__new__(cls)
@@ -137,7 +140,9 @@ def test_what_a_class_defines_itself_stays_and_what_it_inherits_is_ours():
     assert above.__func__ is model_methods.SafeModel.save_network
     assert cls.load_network is model_methods.SafeModel.load_network
     assert cls.optimize_parameters is SRModel.optimize_parameters
-    assert cls.nondist_validation is cls.dist_validation is model_methods.validate
+    assert cls.nondist_validation is model_methods.validate
+    assert cls.dist_validation is Own.dist_validation
+    assert model_methods.safe_class(SRModel).dist_validation is model_methods.validate
     assert SRModel.load_network is BaseModel.load_network is not cls.load_network
     assert model_methods.safe_class(SRModel).save is SRModel.save
     assert model_methods.safe_class(BaseModel).load_network is model_methods.SafeModel.load_network
