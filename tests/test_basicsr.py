@@ -185,7 +185,11 @@ def test_changed_functions_are_told_once_with_what_hangs_on_them(other, capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_another_version_is_told(other, capsys):
+def test_another_version_is_told_by_the_first_process(other, monkeypatch, capsys):
+    monkeypatch.setenv('RANK', '1')
+    compare(other, '1.5.0')
+    assert capsys.readouterr().err == ''
+    monkeypatch.setenv('RANK', '0')
     compare(other, '1.5.0')
     message = capsys.readouterr().err
     assert f'The BasicSR 1.5.0 in {other} is none of those tested' in message
