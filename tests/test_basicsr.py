@@ -129,6 +129,9 @@ def test_what_a_class_defines_itself_stays_and_what_it_inherits_is_ours():
         def save_network(self, *arguments):
             return 'own', super().save_network
 
+        def dist_validation(self, *arguments):
+            return 'own'
+
     cls = model_methods.safe_class(Own)
     assert (cls.__name__, cls.__module__) == ('Own', __name__)
     model = cls.__new__(cls)
@@ -137,7 +140,9 @@ def test_what_a_class_defines_itself_stays_and_what_it_inherits_is_ours():
     assert above.__func__ is model_methods.SafeModel.save_network
     assert cls.load_network is model_methods.SafeModel.load_network
     assert cls.optimize_parameters is SRModel.optimize_parameters
-    assert cls.nondist_validation is cls.dist_validation is model_methods.validate
+    assert cls.nondist_validation is model_methods.validate
+    assert cls.dist_validation is Own.dist_validation
+    assert model_methods.safe_class(SRModel).dist_validation is model_methods.validate
     assert SRModel.load_network is BaseModel.load_network is not cls.load_network
     assert model_methods.safe_class(SRModel).save is SRModel.save
     assert model_methods.safe_class(BaseModel).load_network is model_methods.SafeModel.load_network
@@ -180,7 +185,11 @@ def test_changed_functions_are_told_once_with_what_hangs_on_them(other, capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_another_version_is_told(other, capsys):
+def test_another_version_is_told_by_the_first_process(other, monkeypatch, capsys):
+    monkeypatch.setenv('RANK', '1')
+    compare(other, '1.5.0')
+    assert capsys.readouterr().err == ''
+    monkeypatch.setenv('RANK', '0')
     compare(other, '1.5.0')
     message = capsys.readouterr().err
     assert f'The BasicSR 1.5.0 in {other} is none of those tested' in message
@@ -226,6 +235,10 @@ def test_a_checkout_without_registries_and_without_init_is_told(monkeypatch):
 def test_the_page_has_the_tables():
     page = (REPOSITORY / 'docs/basicsr.md').read_text()
     assert page.endswith(tables())
+    in_modules = [each for each in EVERYTHING if each.target.startswith('basicsr') and each not in table.INHERITED]
+    assert f'modules {len(in_modules)} names mean' in page.replace('\n', ' ')
+    assert f'inherits {len(table.INHERITED)} methods' in page
+    assert len(EVERYTHING) == len(in_modules) + len(table.INHERITED) + 2  # torch's and torchvision's
 
 
 def test_the_page_shows_the_calls_of_the_loop_in_their_order():

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from .relied_on import RELIED_ON, TESTED, VERSION
 
 def compare(folder: Path, version: str) -> None:
     """Say once on standard error if a BasicSR is none of those tested, what differs, and what hangs on it.
+
+    Of several processes the first one says it.
 
     Args:
         folder: the package `basicsr`.
@@ -26,7 +29,7 @@ def compare(folder: Path, version: str) -> None:
     if missing:
         raise UserError(f'the BasicSR in {folder} has no {", ".join(missing)}. Install a tested one: {TESTED}')
     changed = [f'  {promise}: {", ".join(names)}' for promise, names in _changed(here)]
-    if folder in _told or (version == VERSION and not changed):
+    if folder in _told or os.environ.get('RANK', '0') != '0' or (version == VERSION and not changed):
         return
     _told.append(folder)
     differs = '\n'.join(('Other than there are these functions, and what hangs on them:', *changed))

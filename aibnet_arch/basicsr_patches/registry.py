@@ -5,7 +5,7 @@ from typing import Any, Optional
 from ..registries.name_owners import is_there
 
 
-def do_register(registry: Any, name: str, thing: Any, suffix: Optional[str] = None) -> None:
+def _do_register(registry: Any, name: str, thing: Any, suffix: Optional[str] = None) -> None:
     """Takes the place of Registry._do_register.
 
     Raises:

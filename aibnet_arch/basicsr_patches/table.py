@@ -43,6 +43,11 @@ class Replacement:
         return getattr(instance, method) if method else getattr(import_module(f'aibnet_arch.{module}'), first)
 
 
+def _in_the_place_of(owner: str, ours: str, **reasons: tuple[str, str, str]) -> tuple[Replacement, ...]:
+    """Those of one owner, by what has the same name here. Reasons: fault, promise, until when."""
+    return tuple(Replacement(f'{owner}{name}', f'{ours}{name}', *why) for name, why in reasons.items())
+
+
 TO_IMPORT = Replacement(
     'torchvision.transforms.functional_tensor:rgb_to_grayscale',
     'basicsr_patches.functional_tensor:provide_functional_tensor',
@@ -50,144 +55,124 @@ TO_IMPORT = Replacement(
     'BasicSR can be imported, also in spawned workers',
     'a release on PyPI with the fix of git master',
 )
-
 WHILE_A_COMMAND_RUNS = (
-    Replacement(
-        'basicsr.utils.registry:Registry._do_register',
-        'basicsr_patches.registry:do_register',
-        'of two owners of a name an assertion names neither, and under `python -O` the second one wins silently',
-        'plugins beside each other',
-        'upstream names both, always',
+    *_in_the_place_of(
+        'basicsr.utils.registry:Registry.',
+        'basicsr_patches.registry:',
+        _do_register=(
+            'of two owners of a name an assertion names neither, and under `python -O` the second one wins silently',
+            'plugins beside each other',
+            'upstream names both, always',
+        ),
     ),
-    Replacement(
-        'torch:load',
-        'basicsr_patches.torch_load:load',
-        'before 2.6 it executes what a file says; old tar archives also with weights_only',
-        'nothing executes from data',
-        'torch 2.6 is the oldest that is supported',
+    *_in_the_place_of(
+        'torch:',
+        'basicsr_patches.torch_load:',
+        load=(
+            'before 2.6 it executes what a file says; old tar archives also with weights_only',
+            'nothing executes from data',
+            'torch 2.6 is the oldest that is supported',
+        ),
     ),
 )
-
-WHILE_TRAINING = (
-    Replacement(
-        'basicsr.train:parse_options',
-        'basicsr_patches.train_pipeline:TrainPipeline.parse_options',
+WHILE_TRAINING = _in_the_place_of(
+    'basicsr.train:',
+    'basicsr_patches.train_pipeline:TrainPipeline.',
+    parse_options=(
         'option files execute code, misspelled keys pass, errors come after the old run was archived',
         'everything is checked before anything is created',
         'upstream reads options safely and checks them',
     ),
-    Replacement(
-        'basicsr.train:load_resume_state',
-        'basicsr_patches.train_pipeline:TrainPipeline.load_resume_state',
+    load_resume_state=(
         'needs a GPU, looks below the current directory alone, takes the newest file whether whole or not',
         'a killed run goes on',
         'upstream maps to the CPU, reads opt["path"] and verifies',
     ),
-    Replacement(
-        'basicsr.train:copy_opt_file',
-        'basicsr_patches.train_pipeline:TrainPipeline.copy_opt_file',
+    copy_opt_file=(
         'every process writes the same file, while the first may still be making its folder',
         'several processes',
         'upstream lets one process write while the others wait',
     ),
-    Replacement(
-        'basicsr.train:init_tb_loggers',
-        'basicsr_patches.train_pipeline:TrainPipeline.init_tb_loggers',
+    init_tb_loggers=(
         'none: its writer is remembered for the validation that a kill prevented',
         'a killed run goes on, with all its validations',
         'upstream validates what a resumed run owes',
     ),
-    Replacement(
-        'basicsr.train:create_train_val_dataloader',
-        'basicsr_patches.train_pipeline:TrainPipeline.create_train_val_dataloader',
+    create_train_val_dataloader=(
         'counts epochs with ceil while its loader drops the last batch, starts a resumed epoch again, reseeds workers '
         'identically each epoch, hangs with `prefetch_mode: cpu`, names no broken sample, validates on one process',
         'exactly total_iter iterations, bit-equal resuming, validation on all processes',
         'upstream counts what its loader yields, seeds samples, and splits validation',
     ),
-    Replacement(
-        'basicsr.train:build_model',
-        'basicsr_patches.train_pipeline:TrainPipeline.build_model',
+    build_model=(
         'none: the loop is given training/iteration.py, around a model of the class below',
         'checkpoints at a signal, no steps that are not finite, bit-equal resuming',
         'the loop of upstream has places to hang on',
     ),
 )
-
-WHILE_TESTING = (
-    Replacement(
-        'basicsr.test:parse_options',
-        'config.command_line:parse_options',
+WHILE_TESTING = _in_the_place_of(
+    'basicsr.test:',
+    'basicsr_patches.test_pipeline:',
+    parse_options=(
         'as in training',
         'everything is checked before anything is created',
         'upstream reads options safely and checks them',
     ),
-    Replacement(
-        'basicsr.test:build_dataloader',
-        'basicsr_patches.test_pipeline:build_dataloader',
+    build_dataloader=(
         'knows no share of a process, and names no broken sample',
         'testing on all processes',
         'upstream splits validation',
     ),
-    Replacement(
-        'basicsr.test:build_model',
-        'basicsr_patches.test_pipeline:build_model',
+    build_model=(
         'none: the model is of the class below; and the other processes wait until the first has made the folders',
         'a figure for every picture',
         'upstream writes them',
     ),
 )
-
 # Methods that the models of `build_model` inherit in the place of these: BasicSR's own classes are not touched.
 INHERITED = (
-    Replacement(
-        'basicsr.models.base_model:BaseModel.save_network',
-        'basicsr_patches.model_methods:SafeModel.save_network',
-        'writes in place, ignores failures, writes what is not finite',
-        'checkpoints are whole or not there',
-        'upstream writes to a temporary file and stops when it cannot',
+    *_in_the_place_of(
+        'basicsr.models.base_model:BaseModel.',
+        'basicsr_patches.model_methods:SafeModel.',
+        save_network=(
+            'writes in place, ignores failures, writes what is not finite',
+            'checkpoints are whole or not there',
+            'upstream writes to a temporary file and stops when it cannot',
+        ),
+        save_training_state=(
+            'as save_network; random states and more are not saved',
+            'checkpoints are whole or not there, bit-equal resuming',
+            'as save_network',
+        ),
+        load_network=(
+            'executes what a file says (torch before 2.6), dies without a word of what does not fit',
+            'nothing executes from data',
+            'upstream reads weights only, and tells',
+        ),
+        get_optimizer=(
+            '1.4.2 knows Adam alone; NAFNet and Restormer train with AdamW',
+            'other networks train beside AIBNet',
+            'a release on PyPI with what git master has',
+        ),
+        model_to_device=(
+            'several processes need GPUs, and a network without gradients dies',
+            'several processes on CPUs, stages',
+            'upstream knows both',
+        ),
     ),
-    Replacement(
-        'basicsr.models.base_model:BaseModel.save_training_state',
-        'basicsr_patches.model_methods:SafeModel.save_training_state',
-        'as save_network; random states and more are not saved',
-        'checkpoints are whole or not there, bit-equal resuming',
-        'as save_network',
-    ),
-    Replacement(
-        'basicsr.models.base_model:BaseModel.load_network',
-        'basicsr_patches.model_methods:SafeModel.load_network',
-        'executes what a file says (torch before 2.6), dies without a word of what does not fit',
-        'nothing executes from data',
-        'upstream reads weights only, and tells',
-    ),
-    Replacement(
-        'basicsr.models.base_model:BaseModel.get_optimizer',
-        'basicsr_patches.model_methods:SafeModel.get_optimizer',
-        '1.4.2 knows Adam alone; NAFNet and Restormer train with AdamW',
-        'other networks train beside AIBNet',
-        'a release on PyPI with what git master has',
-    ),
-    Replacement(
-        'basicsr.models.base_model:BaseModel.model_to_device',
-        'basicsr_patches.model_methods:SafeModel.model_to_device',
-        'several processes need GPUs, and a network without gradients dies',
-        'several processes on CPUs, stages',
-        'upstream knows both',
-    ),
-    Replacement(
-        'basicsr.models.sr_model:SRModel.nondist_validation',
-        'evaluation.validation:validate',
-        'tells means alone, hands `better` to metrics that do not know it',
-        'a figure for every picture',
-        'upstream writes them',
-    ),
-    Replacement(
-        'basicsr.models.sr_model:SRModel.dist_validation',
-        'evaluation.validation:validate',
-        'one process of many does it all',
-        'validation on all processes',
-        'upstream spreads the pictures',
+    *_in_the_place_of(
+        'basicsr.models.sr_model:SRModel.',
+        'basicsr_patches.model_methods:SafeSRModel.',
+        nondist_validation=(
+            'tells means alone, hands `better` to metrics that do not know it',
+            'a figure for every picture',
+            'upstream writes them',
+        ),
+        dist_validation=(
+            'one process of many does it all',
+            'validation on all processes',
+            'upstream spreads the pictures',
+        ),
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 from basicsr import test as upstream
 from torch.utils.data import DataLoader, Dataset
 
+from ..config.command_line import parse_options  # noqa: F401  BasicSR calls it by this module
 from ..data.loading import val_loader
 from ..distributed import process_group_ended, wait_for_all
 from .functional_tensor import ImportableDataset
