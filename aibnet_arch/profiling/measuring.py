@@ -92,7 +92,7 @@ def count_macs(network: nn.Module, parts: Sequence[str], size: Sequence[int]) ->
     Counted for one picture on the meta device: without memory, and with every map whole.
     """
     counted = copy.deepcopy(network).to('meta')
-    result = {name: (0, 0) for name in (*parts, 'total')}
+    result = dict.fromkeys((*parts, 'total'), (0, 0))
     counter = FlopCounterMode(display=False)
 
     def add(name: str, sign: int) -> None:
