@@ -9,10 +9,12 @@ import torch.nn.functional as F
 
 from aibnet_arch.blurmap import observe
 from aibnet_arch.blurmap.baselines import gradient_energy, local_variance
-from aibnet_arch.blurmap.contributions import HFS_BLOCK, SFEM, Part, sfem_contribution
+from aibnet_arch.blurmap.contributions import HFS_BLOCK, SFEM, Part
 from aibnet_arch.blurmap.figures import Truth, ranks, residual, roc_auc, smooth, spearman
 from aibnet_arch.blurmap.overlay import Tile, colour_ends, lay_over, panel
-from aibnet_arch.modeling import strips
+from aibnet_arch.modeling.lean import strips
+from aibnet_arch.modeling.lean.sfdh_block import sfem_term
+from aibnet_arch.modeling.level_settings import LevelSettings
 from aibnet_arch.modeling.sfdh_block import SFDHBlock
 from tests.test_signature import noisy
 
@@ -31,18 +33,18 @@ def image():
 # Contributions
 
 
-def test_sfem_contribution_is_its_term_of_equation_1(monkeypatch):
+def test_sfem_term_is_its_term_of_equation_1(monkeypatch):
     torch.manual_seed(2)
-    block = SFDHBlock(8).eval()
+    block = SFDHBlock(LevelSettings(channels=8)).eval()
     with torch.no_grad():
         block.sfem_weight.normal_()
         for parameter in block.feed_forward[1].parameters():
             parameter.zero_()  # Eq. (1) without its second line: x + SCA(LN(x)) + W SFEM(LN(x))
         x = torch.randn(1, 8, 48, 20)
         expected = block(x) - x - block.sca(block.norm1(x))
-        assert torch.allclose(sfem_contribution(block, x), expected, atol=1e-5)
+        assert torch.allclose(sfem_term(block, x), expected, atol=1e-5)
         monkeypatch.setattr(strips, 'CPU_BYTES', 1)  # many strips
-        assert torch.allclose(sfem_contribution(block, x), expected, atol=1e-5)
+        assert torch.allclose(sfem_term(block, x), expected, atol=1e-5)
 
 
 @torch.no_grad()
@@ -62,7 +64,7 @@ def test_maps_are_the_mean_of_normalised_norms(net, image):
     def norm(name):
         block, x = net.get_submodule(name), inputs[name]
         is_hfs = name.endswith('hfs_block')
-        added = block.selected(x) if is_hfs else block.sfem_weight * block.sfem(block.norm1(x))
+        added = block(x) - x if is_hfs else block.sfem_weight * block.sfem(block.norm1(x))
         return added[0].square().sum(dim=0).sqrt()
 
     def level(kind, number, depth):

@@ -12,6 +12,7 @@ import torch
 from aibnet_arch import AIBNet
 from aibnet_arch.errors import CheckpointError
 from aibnet_arch.modeling.encoders import ENCODERS
+from aibnet_arch.modeling.lean import Lean
 from aibnet_arch.weights.pretrained import load_encoder, load_published
 from aibnet_arch.weights.weight_file import WeightFile
 from tests.golden.fill_weights import fill
@@ -28,13 +29,15 @@ def published_state(kind):
     return {key: torch.rand(shape, generator=generator) for key, shape in shapes.items()}
 
 
+@pytest.mark.parametrize('lean', [False, True])
 @pytest.mark.parametrize('kind', KINDS)
-def test_features_equal_the_published_networks(kind):
+def test_features_equal_the_published_networks(kind, lean):
     encoder = ENCODERS[kind](**SMALL).eval()
     encoder.load_state_dict(fill(encoder.state_dict()))
     golden = np.load(GOLDEN / f'{kind}_w8.npz')
     with torch.no_grad():
-        features = encoder(torch.from_numpy(golden['x']))
+        image = torch.from_numpy(golden['x'])
+        features = Lean().run(encoder, image) if lean else encoder(image)
     assert len(features) == 5
     for number, feature in enumerate(features, start=1):
         expected = golden[f'e{number}']

@@ -10,6 +10,7 @@ from aibnet_arch.losses.aibnet_loss import AIBNetLoss, laplacian
 from aibnet_arch.modeling.decoupler import Decoupler
 from aibnet_arch.modeling.hfs_block import HFSBlock, MaskedAttention
 from aibnet_arch.modeling.layers import LayerNorm2d
+from aibnet_arch.modeling.level_settings import LevelSettings
 from aibnet_arch.modeling.sfdh_block import SFDHBlock
 from aibnet_arch.modeling.sfem import SFEM, DifferenceWeight
 
@@ -94,7 +95,7 @@ def plain_sfem(x, sfem):
 @pytest.mark.parametrize('heads', [1, 2])
 @pytest.mark.parametrize('normalize', [True, False])
 def test_sfem_is_equations_2_and_3(heads, normalize):
-    sfem = shaken(SFEM(CHANNELS, heads=heads, normalize_logits=normalize))
+    sfem = shaken(SFEM(LevelSettings(channels=CHANNELS, heads=heads, normalize_logits=normalize)))
     x = torch.randn(2, CHANNELS, 5, 7)
     torch.testing.assert_close(sfem(x), plain_sfem(x, sfem), rtol=1e-10, atol=1e-10)
 
@@ -116,7 +117,7 @@ def test_alpha_learns_from_the_start():
 
 
 def test_sfdhblock_is_equation_1():
-    block = shaken(SFDHBlock(CHANNELS))
+    block = shaken(SFDHBlock(LevelSettings(channels=CHANNELS)))
     x = torch.randn(2, CHANNELS, 6, 5)
 
     def norm(x, layer):
@@ -145,7 +146,7 @@ def test_sfdhblock_is_equation_1():
 
 
 def test_w_of_equation_1_starts_at_one():
-    assert torch.equal(SFDHBlock(CHANNELS).sfem_weight, torch.ones(CHANNELS, 1, 1))
+    assert torch.equal(SFDHBlock(LevelSettings(channels=CHANNELS)).sfem_weight, torch.ones(CHANNELS, 1, 1))
 
 
 def test_layer_norm_equals_torch():
@@ -183,13 +184,13 @@ def plain_hfs(x, block):
             for row in range(CHANNELS):
                 top = sorted(range(CHANNELS), key=lambda column: -float(logits[b, row, column]))[:kept]
                 sparse[b, row, top] = plain_softmax(logits[b, row, top])
-        selected += block.attention.fusion[i - 1] * torch.einsum('bij,bjl->bil', sparse, value)  # each M_i times V
+        selected += block.attention.lambdas[i - 1] * torch.einsum('bij,bjl->bil', sparse, value)  # each M_i times V
     return x + selected.reshape(x.shape)
 
 
 @pytest.mark.parametrize('num_masks', [0, 1, 4])
 def test_hfsblock_is_equations_5_and_6(num_masks):
-    block = shaken(HFSBlock(CHANNELS, num_masks=num_masks))
+    block = shaken(HFSBlock(LevelSettings(channels=CHANNELS, num_masks=num_masks)))
     x = torch.randn(2, CHANNELS, 6, 5)
     torch.testing.assert_close(block(x), plain_hfs(x, block), rtol=1e-10, atol=1e-10)
 

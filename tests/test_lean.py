@@ -1,32 +1,32 @@
-"""The network's shortcuts (layout, strips, merged steps) against the plain re-statement, and what they save."""
+"""The lean run without gradient against the equations, the gradients of the equations, and what is saved."""
 
 import copy
 
 import pytest
 import torch
 
-from aibnet_arch.modeling import strips
+from aibnet_arch.modeling.channel_products import product
 from aibnet_arch.modeling.encoders.flow_prior import FlowPrior
-from aibnet_arch.modeling.position_sums import PositionSums
-from aibnet_arch.modeling.strips import over_strips
+from aibnet_arch.modeling.hfs_block import HFSBlock
+from aibnet_arch.modeling.lean import Lean, strips
+from aibnet_arch.modeling.lean.flow_prior import flow_prior
+from aibnet_arch.modeling.lean.strips import over_strips
+from aibnet_arch.modeling.level_settings import LevelSettings
+from aibnet_arch.modeling.sfdh_block import SFDHBlock
 from aibnet_arch.modeling.sub_decoder import SubDecoder
-from tests.plain_network import PlainSubDecoder, plain_kernels
 from tests.test_network import tiny
 
-OPTIONS = {'width': 8, 'blocks_per_level': 2, 'heads': (1, 2, 1, 1), 'alpha_init': 0.8, 'num_masks': 4}
 
-
-def sub_decoders(**changes):
-    """A sub-decoder with random weights and the plain one with the same, in double precision."""
+def shaken(module):
+    """The module with random weights and statistics, in double precision: no initial zero or one hides a term."""
     torch.manual_seed(0)
-    lean = SubDecoder(**{**OPTIONS, **changes}, decoupler_groups=8, normalize_logits=True).double()
+    module.double()
     with torch.no_grad():
-        for tensor in lean.state_dict().values():
-            if tensor.dtype.is_floating_point:
+        for name, tensor in module.state_dict().items():
+            # The flow's constants are part of its definition.
+            if tensor.is_floating_point() and not name.endswith(('mask', '.alpha', 'normalization')):
                 tensor.add_(0.2 * torch.rand_like(tensor))
-    plain = PlainSubDecoder(**{**OPTIONS, **changes}, decoupler_groups=8).double()
-    plain.load_state_dict(lean.state_dict())
-    return lean, plain
+    return module
 
 
 def features(batch, height, width):
@@ -41,41 +41,90 @@ def thin_strips(monkeypatch):
     monkeypatch.setattr(strips, 'LEAST_ROWS', 4)
 
 
+SWITCHES = [
+    {},
+    {'heads': (1, 2, 1, 4)},
+    {'heads': 2, 'normalize_logits': False, 'num_masks': 0},
+    {'masked_logits': 'zero', 'alpha_init': 0.2, 'decoupler_groups': 4},
+    {'sfem': False},
+    {'hfs_block': False},
+    {'sfem': False, 'hfs_block': False},
+    {'fusion': 'sam'},
+    {'fusion': 'fuse', 'num_masks': 1},
+]
+
+
+@pytest.mark.parametrize(('batch', 'size'), [(1, (96, 32)), (2, (75, 40)), (3, (33, 70)), (2, (3, 5))])
+@pytest.mark.parametrize('changes', [*SWITCHES, {'encoder': 'ufpnet'}], ids=str)
+def test_the_lean_network_is_its_equations(changes, batch, size, thin_strips):
+    net = shaken(tiny(num_sub_decoders=2, **changes)).eval()
+    image = torch.rand(batch, 3, *size, dtype=torch.float64)
+    with torch.no_grad():
+        lean = net.images(image)
+        net.lean = None
+        for ours, theirs in zip(lean, net.images(image)):
+            torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    assert not torch.allclose(lean[0], lean[1])
+
+
 @pytest.mark.parametrize('num_masks', [0, 4])
 @pytest.mark.parametrize('batch', [1, 2])
-def test_a_sub_decoder_is_the_plain_one(batch, num_masks, thin_strips):
-    lean, plain = (part.eval() for part in sub_decoders(num_masks=num_masks))
+def test_a_lean_sub_decoder_is_its_equations_and_takes_its_list_alone(batch, num_masks, thin_strips):
+    settings = [LevelSettings(channels=8 << i, heads=1 + i % 2, blocks=2, num_masks=num_masks) for i in range(4)]
+    part = shaken(SubDecoder(settings)).eval()
     *skips, bottom = features(batch, 48, 32)
     with torch.no_grad():
-        expected = plain(skips, bottom)
-        for ours, theirs in zip(lean(list(skips), bottom), expected):
-            torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
+        expected = part(skips, bottom)
+        assert len(skips) == 4
+        for ours, theirs in zip(Lean().run(part, skips, bottom), expected):
+            torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    assert not skips  # given away: a skip is large
 
 
-@pytest.mark.parametrize('checkpointing', [False, True])
+@pytest.mark.parametrize('make', [SFDHBlock, HFSBlock])
+@pytest.mark.parametrize('changes', [{}, {'heads': 2}, {'normalize_logits': False}, {'masked_logits': 'zero'}], ids=str)
+def test_gradients_of_the_equations(make, changes):
+    """Against differences of their values; other tests hold the values against a plain statement."""
+    block = shaken(make(LevelSettings(channels=8, **changes))).train()
+    names = [name for name, _ in block.named_parameters()]
+
+    def run(x, *parameters):
+        for norm in (module for module in block.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+            norm.momentum = 0.0
+        return torch.func.functional_call(block, dict(zip(names, parameters)), (x,))
+
+    x = torch.randn(2, 8, 3, 4, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    inputs = [x.requires_grad_(), *(parameter.detach().clone().requires_grad_() for parameter in block.parameters())]
+    assert torch.autograd.gradcheck(run, inputs, fast_mode=True)
+
+
 @pytest.mark.parametrize('batch', [2, 3])
-def test_gradients_are_those_of_the_plain_sub_decoder(batch, checkpointing):
-    lean, plain = (part.train() for part in sub_decoders())
-    for level in lean.levels:
-        level.checkpointing = checkpointing
+def test_checkpointing_changes_no_gradient_and_counts_a_batch_once(batch):
+    plain = shaken(SubDecoder([LevelSettings(channels=8 << i, blocks=2) for i in range(4)])).train()
+    saving = copy.deepcopy(plain)
+    for level in saving.levels:
+        level.checkpointing = True
     inputs = [x.requires_grad_() for x in features(batch, 32, 16)]
     copies = [x.detach().clone().requires_grad_() for x in inputs]
-    for part, (*skips, bottom) in ((lean, inputs), (plain, copies)):
-        sum((out * out.detach().cos()).sum() for out in part(list(skips), bottom)).backward()
+    for part, (*skips, bottom) in ((saving, inputs), (plain, copies)):
+        sum((out * out.detach().cos()).sum() for out in part(skips, bottom)).backward()
     for ours, theirs in zip(inputs, copies):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-7, atol=1e-7)
     others = dict(plain.named_parameters())
-    for name, parameter in lean.named_parameters():
+    for name, parameter in saving.named_parameters():
         if 'to_residual' not in name:
             torch.testing.assert_close(parameter.grad, others[name].grad, rtol=1e-7, atol=1e-7, msg=name)
-    for name, buffer in lean.named_buffers():  # the batch norms have counted every batch once
+    for name, buffer in saving.named_buffers():
         torch.testing.assert_close(buffer, dict(plain.named_buffers())[name])
+        if name.endswith('num_batches_tracked'):
+            assert buffer == 1
 
 
-@pytest.mark.parametrize(('count', 'heads'), [(1, 1), (1, 2), (2, 1), (2, 2)])
-def test_position_sums_have_their_own_gradient(count, heads):
-    pairs = torch.randn(2, 8 * count, 3, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: PositionSums.apply(x, count, heads), pairs)
+@pytest.mark.parametrize('heads', [1, 2])
+def test_the_product_of_query_and_key_has_its_own_gradient(heads):
+    pairs = [torch.randn(2, heads, 4, 6, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    torch.testing.assert_close(product(*pairs), torch.einsum('bhcl,bhdl->bhcd', *pairs))
+    assert torch.autograd.gradcheck(product, pairs)
 
 
 def test_a_dead_channel_has_a_finite_gradient():
@@ -96,13 +145,13 @@ def test_the_flow_on_halves_is_the_flow():
             tensor.abs_().add_(0.1)
     code = torch.randn(2, 361, 3, 4, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(flow(code), plain_kernels(flow, code), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(flow_prior(flow, code), flow(code), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize('encoder', ['nafnet', 'ufpnet'])
 @pytest.mark.parametrize('size', [(96, 32), (75, 40)])
 def test_strips_leave_no_trace(encoder, size, thin_strips):
-    """With gradients the whole map is one strip."""
+    """With a gradient the equations run."""
     net = tiny(encoder=encoder, num_sub_decoders=2).eval()
     image = torch.rand(2, 3, *size)
     whole = net(image)
@@ -198,3 +247,59 @@ def test_a_training_step_is_one_graph_for_the_compiler():
     image = torch.rand(2, 3, 16, 16)
     expected = copy.deepcopy(net)(image)
     torch.testing.assert_close(torch.compile(net, backend='eager', fullgraph=True)(image), expected)
+
+
+# Hooks
+
+
+def watched(module):
+    """A list that grows by the shape of the output whenever the module runs."""
+    seen = []
+    module.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    return seen
+
+
+@pytest.mark.parametrize('encoder', ['nafnet', 'ufpnet'])
+def test_hooks_are_met_in_the_lean_run_too(encoder, thin_strips):
+    net = tiny(encoder=encoder).eval()
+    image = torch.rand(2, 3, 32, 48)
+    with torch.no_grad():
+        expected = net(image)
+    level = net.sub_decoders[0].levels[1]
+    modules = (level.sfdh_blocks[0], level.hfs_block, net.encoder.encoders[1][0])
+    inside = (level.sfdh_blocks[0].sfem, level.hfs_block.decoupler, net.encoder.encoders[1][0].norm1)
+    with torch.no_grad():
+        seen = [watched(module) for module in (*modules, *inside)]
+        torch.testing.assert_close(net(image), expected, rtol=1e-5, atol=1e-5)
+    assert seen == [[(2, 16, 16, 24)]] * 6
+
+
+def test_a_hook_may_change_what_a_block_takes_and_gives():
+    net = tiny().eval()
+    image = torch.rand(1, 3, 16, 16)
+    block = net.sub_decoders[0].levels[0].hfs_block
+    block.register_forward_pre_hook(lambda module, inputs: (inputs[0] + 1,))
+    block.register_forward_hook(lambda module, inputs, output: 2 * output)
+    with torch.no_grad():
+        lean = net(image)
+        net.lean = None
+        torch.testing.assert_close(lean, net(image))
+
+
+def test_the_precision_of_frozen_parts_is_theirs_alone():
+    net = tiny(num_sub_decoders=2)
+    net.set_stage(2)
+    net.train()
+    image = torch.rand(2, 3, 32, 32)
+    plain = net(image)
+    net.lean = Lean(precision=torch.bfloat16)
+    seen = []
+    net.sub_decoders[1].register_forward_pre_hook(lambda part, inputs: seen.extend(x.dtype for x in inputs[0]))
+    rounded = net(image)
+    assert not torch.equal(rounded, plain)
+    assert (rounded - plain).abs().max() < 0.05 * (plain - image).abs().max()
+    assert seen == [torch.float32] * 4
+    with torch.no_grad():  # not while nothing trains
+        lean = net.eval()(image)
+        net.lean = Lean()
+        assert torch.equal(lean, net(image))

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aibnet_arch import AIBNet
 from aibnet_arch.errors import CheckpointError
 from aibnet_arch.modeling.hfs_block import HFSBlock
+from aibnet_arch.modeling.level_settings import LevelSettings
 from aibnet_arch.modeling.padding import pad_to_multiple
 from aibnet_arch.modeling.sfem import SFEM
 from aibnet_arch.weights.pretrained import load_stages
@@ -120,11 +121,16 @@ def test_a_stopped_network_does_not_depend_on_later_sub_decoders():
 @pytest.mark.parametrize('normalize', [True, False])
 def test_attention_maps_do_not_change_when_an_image_is_tiled_to_twice_its_height(normalize, heads):
     """The literal logits (normalize False) do change: otherwise the test would not see the scale."""
-    sfem = SFEM(8, heads=heads, normalize_logits=normalize).double()
-    hfs = HFSBlock(8, heads=heads, normalize_logits=normalize).double()
+    settings = LevelSettings(channels=8, heads=heads, normalize_logits=normalize)
+    sfem, hfs = SFEM(settings).double(), HFSBlock(settings).double()
     parts = torch.randn(4, 1, heads, 8 // heads, 48, dtype=torch.float64)
     tiled = torch.cat((parts, parts), dim=-1)
-    for attention in (sfem.attention, lambda q, k, *_: hfs.attention(hfs.logits(q, k))):
+
+    def difference(query1, key1, query2, key2):
+        first, second = sfem.logits(query1, key1), sfem.logits(query2, key2)
+        return first.softmax(dim=-1) - sfem.alpha() * second.softmax(dim=-1)
+
+    for attention in (difference, lambda q, k, *_: hfs.attention(hfs.logits(q, k))):
         unchanged = torch.allclose(attention(*parts), attention(*tiled), rtol=1e-12, atol=0)
         assert unchanged == normalize
 

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from aibnet_arch import AIBNet
 from aibnet_arch.config.option_file import load_option_file
-from aibnet_arch.modeling import strips
 from aibnet_arch.modeling.fusion import FuseFusion, SAMFusion
 from aibnet_arch.modeling.hfs_block import MaskedAttention
+from aibnet_arch.modeling.lean import Lean, strips
 from aibnet_arch.modeling.signature import KEY, Signature
 from aibnet_arch.weights.pretrained import load_stages
 from tests.test_network import TINY, tiny
@@ -64,7 +64,7 @@ def test_without_sfem_is_a_network_whose_w_is_zero(window, thin, monkeypatch):
             if name.endswith('sfem_weight'):
                 parameter.zero_()
     for each in (base, net):
-        each.set_window(window)
+        each.lean = Lean(window=window)
     torch.testing.assert_close(outputs(net), outputs(base), rtol=1e-5, atol=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_masked_to_zero_is_the_sentence_word_for_word(scale):
     """ "Retain the elements of the first i/(i+1), and the others are set to 0", then the softmax."""
     torch.manual_seed(0)
     attention = MaskedAttention(head_channels=9, num_masks=4, masked_logits='zero').double()
-    attention.fusion.data.uniform_(-1, 1)
+    attention.lambdas.data.uniform_(-1, 1)
     logits = scale * torch.randn(2, 1, 9, 9, dtype=torch.float64)
     logits[0, 0, 0] -= 100 * scale  # all kept ones far below zero
     total = torch.zeros_like(logits)
@@ -120,7 +120,7 @@ def test_masked_to_zero_is_the_sentence_word_for_word(scale):
                 powers = [math.exp(value - max(masked)) for value in masked]
                 expected[b, 0, row] = torch.tensor([power / sum(powers) for power in powers], dtype=torch.float64)
         torch.testing.assert_close(sparse, expected, rtol=1e-10, atol=1e-12)
-        total += attention.fusion[i - 1] * expected
+        total += attention.lambdas[i - 1] * expected
     torch.testing.assert_close(attention(logits), total, rtol=1e-10, atol=1e-12)
 
 

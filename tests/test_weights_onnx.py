@@ -7,7 +7,7 @@ import torch
 from torch.jit import TracerWarning
 
 from aibnet_arch.commands.main import main
-from aibnet_arch.modeling.encoders import flow_prior
+from aibnet_arch.modeling.lean import flow_prior
 from aibnet_arch.weights import onnx_graph
 from aibnet_arch.weights.onnx_graph import INPUT, OUTPUT, differences, to_onnx
 from aibnet_arch.weights.weight_file import WeightFile

@@ -1,7 +1,7 @@
 """How a network restores pictures: the settings below `val:` of an option file, and of `basicsr deblur`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, Optional
 
@@ -95,20 +95,16 @@ class Restorer:
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
         settings, network = self._settings, self.network
-        was_training = network.training
-        network.eval()
-        lean = network.lean if isinstance(network, AIBNet) else None
-        if settings.window is not None:
-            network.lean = Lean(window=settings.window)
-        try:
-            with autocast(image.device, settings.autocast):
-                if settings.tiles:
-                    return restore_in_tiles(self._restore, image, **settings.tiles)
-                return self._restore(image)
-        finally:
-            if isinstance(network, AIBNet):
-                network.lean = lean
-            network.train(was_training)
+        with ExitStack() as contexts:
+            contexts.callback(network.train, network.training)
+            network.eval()
+            if settings.window is not None and isinstance(network, AIBNet):
+                contexts.callback(setattr, network, 'lean', network.lean)
+                network.lean = Lean(window=settings.window)
+            contexts.enter_context(autocast(image.device, settings.autocast))
+            if settings.tiles:
+                return restore_in_tiles(self._restore, image, **settings.tiles)
+            return self._restore(image)
 
     def _restore(self, image: Tensor) -> Tensor:
         if self._settings.channels_last:

@@ -35,7 +35,7 @@ def _summaries(encoder: UFPNetEncoder, image: Tensor) -> list[Tensor]:
     summaries = []
     for level in encoder.conditioned:
         block = encoder.encoders[level][0]
-        down = encoder.kernel_down[str(level)] if str(level) in encoder.kernel_down else None
+        down = dict(encoder.kernel_down.items()).get(str(level))  # kernels travel down no further
 
         def condense(crop: Crop, source: Tensor, level: int = level, block=block, down=down) -> MapsAndSums:
             # With noise, two strips draw the rows that both of them see anew; that is noise of the same kind.
