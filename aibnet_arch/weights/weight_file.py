@@ -52,7 +52,7 @@ class WeightFile:
         content = read_plain(path)
         if not isinstance(content, Mapping):
             raise CheckpointError(f'{path} holds a {type(content).__name__}, not weights')
-        if 'optimizers' in content:
+        if 'optimizers' in content and not {AVERAGED, TRAINED} & set(content):
             raise CheckpointError(f'{path} is the state of a training, not weights{weights_beside(Path(path))}')
         if is_state_dict(content):
             refuse_hollow(content, where=path)
