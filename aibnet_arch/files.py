@@ -1,9 +1,11 @@
 """Files that are there whole or not at all: written beside their place and put into it in one step."""
 
+import csv
 import hashlib
+import io
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
@@ -114,6 +116,22 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
 def write_text(path: Path, text: str) -> None:
     """Write a text file, UTF-8, as :func:`write_whole` does."""
     write_whole(path, lambda file: file.write(text.encode('utf-8')))
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
+    """Write a table as :func:`write_whole` does.
+
+    Args:
+        path: in a folder that exists.
+        rows: a row may lack columns.
+        columns: that come first, and are there without rows, too.
+    """
+    text = io.StringIO()
+    names = dict.fromkeys((*columns, *(column for row in rows for column in row)))
+    writer = csv.DictWriter(text, list(names), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _reason(error: BaseException) -> str:

@@ -11,12 +11,6 @@ from datasets_prep.pairs import Pair
 
 
 @dataclass(frozen=True)
-class Task:
-    pair: Pair
-    crop: Crop | None
-
-
-@dataclass(frozen=True)
 class Encoded:
     """Entries (key, blurred PNG, sharp PNG) of one pair; none where there are problems."""
 
@@ -24,9 +18,8 @@ class Encoded:
     problems: list[str] = field(default_factory=list)
 
 
-def encode_pair(task: Task) -> Encoded:
+def encode_pair(pair: Pair, *, crop: Crop | None) -> Encoded:
     """Reads both pictures once, checks them against each other, crops and encodes."""
-    pair, crop = task.pair, task.crop
     loaded, problems = [], []
     for side, source in (('blurred', pair.lq), ('sharp', pair.gt)):
         try:

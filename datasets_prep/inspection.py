@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -30,13 +31,6 @@ class Entry:
     problem: str | None
 
 
-@dataclass(frozen=True)
-class _Task:
-    path: Path
-    keys: Sequence[bytes]
-    deep: bool
-
-
 def inspect(path: Path, *, deep: bool, workers: int, progress: bool) -> Iterator[Entry]:
     """Yields every entry of an LMDB folder in the order of keys.
 
@@ -48,10 +42,10 @@ def inspect(path: Path, *, deep: bool, workers: int, progress: bool) -> Iterator
         progress: show a progress bar.
     """
     keys = read_keys(path)
-    tasks = [_Task(path, keys[i : i + ENTRIES_PER_TASK], deep) for i in range(0, len(keys), ENTRIES_PER_TASK)]
+    tasks = [keys[i : i + ENTRIES_PER_TASK] for i in range(0, len(keys), ENTRIES_PER_TASK)]
     bar = tqdm(total=len(keys), desc=f'check {path.name}', unit='entry', disable=None if progress else True)
     workers = min(workers, 1 + len(tasks) // TASKS_WORTH_A_PROCESS)
-    with bar, closing(ordered_map(_inspect_some, tasks, workers=workers)) as results:
+    with bar, closing(ordered_map(partial(_inspect_some, path, deep=deep), tasks, workers=workers)) as results:
         for entries in results:
             yield from entries
             bar.update(len(entries))
@@ -90,9 +84,9 @@ def pair_problems(*, lq: Sequence[Entry], gt: Sequence[Entry]) -> list[str]:
     return problems
 
 
-def _inspect_some(task: _Task) -> list[Entry]:
-    with reading(task.path) as transaction:
-        return [_inspect_one(key, transaction.get(key, memoryview(b'')), deep=task.deep) for key in task.keys]
+def _inspect_some(path: Path, keys: Sequence[bytes], *, deep: bool) -> list[Entry]:
+    with reading(path) as transaction:
+        return [_inspect_one(key, transaction.get(key, memoryview(b'')), deep=deep) for key in keys]
 
 
 def _inspect_one(key: bytes, value: memoryview, *, deep: bool) -> Entry:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import lmdb
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from aibnet_arch.files import PART, write_text
 from datasets_prep.crops import Crop
-from datasets_prep.encoding import Task, encode_pair
+from datasets_prep.encoding import encode_pair
 from datasets_prep.errors import PrepError, raise_if_any
 from datasets_prep.images import COMPRESS_LEVEL
 from datasets_prep.inspection import checksum, inspect, meta_line, pair_problems
@@ -139,9 +140,9 @@ def _store(paired_set: PairedSet, *, workers: int, progress: bool) -> None:
             unit='pair',
             disable=None if progress else True,
         )
-        tasks = (Task(pair, crop) for pair in todo)
         problems, batch = [], []
-        with bar, closing(ordered_map(encode_pair, tasks, workers=min(workers, len(todo) or 1))) as results:
+        encode = partial(encode_pair, crop=crop)
+        with bar, closing(ordered_map(encode, todo, workers=min(workers, len(todo) or 1))) as results:
             for encoded in results:
                 problems += encoded.problems
                 batch += encoded.entries

@@ -192,8 +192,8 @@ def test_the_averaged_weights_are_taken_if_there_are_some(root, tmp_path, monkey
     content = torch.load(root / 'net.pth', weights_only=True)
     torch.save({**content, 'params_ema': content['params']}, tmp_path / 'averaged.pth')
     taken = []
-    real = WeightFile._bare
-    monkeypatch.setattr(WeightFile, '_bare', lambda file, key: taken.append(key) or real(file, key))
+    real = WeightFile._taken
+    monkeypatch.setattr(WeightFile, '_taken', lambda file, key: taken.append(key) or real(file, key))
     for flags in ([], ['--param-key', 'params']):
         assert blurmap(root, tmp_path / 'out', '--weights', str(tmp_path / 'averaged.pth'), *flags) == 0
     assert taken == ['params_ema', 'params']

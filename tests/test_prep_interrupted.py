@@ -65,9 +65,9 @@ def count_steps(monkeypatch):
             return wrapped
 
         def encode(self, function):
-            def wrapped(task):
+            def wrapped(pair, **how):
                 self.encoded += 1
-                return function(task)
+                return function(pair, **how)
 
             return wrapped
 

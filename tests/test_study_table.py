@@ -9,6 +9,7 @@ import pytest
 
 from aibnet_arch.commands.main import prepare
 from aibnet_arch.errors import UserError
+from aibnet_arch.files import write_csv
 from aibnet_arch.study.costs import cost_of
 from aibnet_arch.study.plots import curve_rows, write_plots
 from aibnet_arch.study.results import Result, read_result
@@ -19,7 +20,6 @@ from aibnet_arch.study.table import (
     equal_time_rows,
     final_rows,
     markdown,
-    write_csv,
 )
 from tests.training import options
 

@@ -17,6 +17,7 @@ from aibnet_arch.weights import read_network
 from aibnet_arch.weights.conversion import equal_bits
 from aibnet_arch.weights.plain_file import read_plain
 from aibnet_arch.weights.pretrained import load_encoder, load_stages
+from aibnet_arch.weights.weight_file import WeightFile
 from tests.test_signature import TINY
 from tests.weight_files import HOSTILE, saved, truncated
 
@@ -230,6 +231,24 @@ def test_weights_of_another_kind_of_number_are_refused(here):
     torch.save({'params': state}, here / 'net.pth')
     with pytest.raises(CheckpointError, match=r'encoder\.intro\.weight holds torch\.complex64'):
         read_network(here / 'net.pth')
+
+
+def test_param_keys_of_options_mean_what_basicsr_means(here):
+    one, other = {'module.a': torch.ones(1)}, {'a': torch.zeros(1)}
+    torch.save({'params': one, 'params_ema': other}, here / 'both.pth')
+    torch.save({'params': one}, here / 'one.pth')
+    torch.save(one, here / 'bare.pth')
+    both, single, bare = (WeightFile.read(here / f'{name}.pth') for name in ('both', 'one', 'bare'))
+    assert both.of_options('params') == ('params', {'a': torch.ones(1)})
+    assert both.of_options('params_ema') == ('params_ema', {'a': torch.zeros(1)})
+    assert single.of_options('params_ema') == ('params', {'a': torch.ones(1)})
+    assert bare.of_options(None) == (None, {'a': torch.ones(1)})
+    with pytest.raises(CheckpointError, match=r'one\.pth is no state dict itself; it has: params'):
+        single.of_options(None)
+    with pytest.raises(CheckpointError, match=r"bare\.pth has no entry 'params'; .*set path\.param_key_\*: ~"):
+        bare.of_options('params')
+    assert both.state_dict() == {'a': torch.zeros(1)}
+    assert single.state_dict() == bare.state_dict() == bare.state_dict('any') == {'a': torch.ones(1)}
 
 
 def test_zeros_are_refused_at_once(here):

@@ -85,8 +85,8 @@ def test_the_averaged_weights_are_taken_if_there_are_some(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     saved(tmp_path / 'net.pth', keys=('params', 'params_ema'))
     taken = []
-    real = WeightFile._bare
-    monkeypatch.setattr(WeightFile, '_bare', lambda file, key: taken.append(key) or real(file, key))
+    real = WeightFile._taken
+    monkeypatch.setattr(WeightFile, '_taken', lambda file, key: taken.append(key) or real(file, key))
     assert main(['export', 'net.pth', 'net.onnx', '--size', '16', '16']) == 0
     assert main(['export', 'net.pth', 'params.onnx', '--size', '16', '16', '--param-key', 'params']) == 0
     assert taken == ['params_ema', 'params']

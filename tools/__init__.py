@@ -1,1 +1,12 @@
-"""Programs about the package: benchmarks and trials. Run them as `python -m tools.NAME` from a clone."""
+"""Programs about the package, run from a clone as ``python -m tools.NAME``; each explains itself with ``--help``.
+
+==========================  ========================================================  ===================
+``kill_trial``              kills trainings at random moments, and goes on             docs/training.md
+``preparation_benchmark``   time of datasets_prep against BasicSR's two steps          docs/data.md
+``metric_benchmark``        time of SSIM against BasicSR's                             docs/evaluation.md
+``tiled_study``             a study's networks tested in tiles                         docs/ablations.md
+``blurmap_study``           do SFEM and HFSBlock see blur? the figures, from nothing   docs/blurmap.md
+==========================  ========================================================  ===================
+
+``tiny_training`` is what trials and tests train on.
+"""

@@ -2,9 +2,9 @@
 
     python -m tools.blurmap_study --work study
 
-For each seed it trains the demo's network and a NAFNet of its width (same data, loss, optimizer, batch and iterations),
-makes the maps of both sets of known blur with both of them and with an untrained network, and prints the means. What
-is there already is not made again. About 10 minutes a seed on one core.
+`basicsr study` trains the demo's network and a NAFNet of its width (same data, loss, optimizer, batch and iterations)
+with each seed; then it makes the maps of both sets of known blur with both of them and with an untrained network, and
+prints the means. What is there already is not made again. About 10 minutes a seed on one core.
 """
 
 import argparse
@@ -23,24 +23,14 @@ from aibnet_arch import AIBNet
 from aibnet_arch.config.option_file import load_option_file
 
 REPOSITORY = Path(__file__).parent.parent
-WEIGHTS = 'experiments/{name}/models/net_g_latest.pth'
+DEMO = REPOSITORY / 'options/AIBNet_demo.yml'
 NAFNET = {'type': 'NAFNet', 'width': 16, 'enc_blk_nums': [1, 1, 1, 2], 'middle_blk_num': 1, 'dec_blk_nums': [1] * 4}
 SETS = ('partly', 'demo')
 
 
-def aibnet_options(seed: int, *, times: int = 1) -> dict:
-    """The demo's options with this seed, and `times` as many iterations."""
-    opt = json.loads(json.dumps(load_option_file(REPOSITORY / 'options/AIBNet_demo.yml')))  # plain dicts, for YAML
-    opt['manual_seed'] = seed
-    train = opt['train']
-    train['stage_iter'] = [times * iterations for iterations in train['stage_iter']]
-    train['total_iter'] *= times
-    return opt
-
-
-def nafnet_options(seed: int, *, times: int = 1) -> dict:
-    """The same for a NAFNet: all iterations in one stage."""
-    opt = aibnet_options(seed, times=times)
+def nafnet_options() -> dict:
+    """The demo's options for a NAFNet: all iterations in one stage."""
+    opt = json.loads(json.dumps(load_option_file(DEMO)))  # plain dicts, for YAML
     opt.update(name='NAFNet-demo', model_type='SRModel', network_g=NAFNET)
     train = opt['train']
     for key in ('stage_iter', 'strategy'):
@@ -59,24 +49,12 @@ def run(module: str, *arguments: object, folder: Path) -> None:
             sys.exit(f'failed: see {folder / "log.txt"}')
 
 
-def trained(opt: dict, work: Path, *, module: str) -> Path:
-    """The weights after training with these options."""
-    folder = work / f'{opt["name"]}-{opt["manual_seed"]}'
-    weights = folder / WEIGHTS.format(name=opt['name'])
-    if not weights.is_file():
-        folder.mkdir(exist_ok=True)
-        for dataset in opt['datasets'].values():
-            for key in ('dataroot_lq', 'dataroot_gt'):
-                dataset[key] = str(work / dataset[key])
-        (folder / 'options.yml').write_text(yaml.safe_dump(opt, sort_keys=False))
-        run(module, 'train', '-opt', 'options.yml', folder=folder)
-    return weights
-
-
-def untrained(opt: dict, work: Path) -> Path:
-    path = work / f'untrained-{opt["manual_seed"]}.pth'
-    torch.manual_seed(opt['manual_seed'])
-    network = AIBNet(**{key: value for key, value in opt['network_g'].items() if key != 'type'})
+def untrained(work: Path, *, seed: int) -> Path:
+    """Random weights of the demo's network."""
+    path = work / f'untrained-{seed}.pth'
+    torch.manual_seed(seed)
+    arguments = load_option_file(DEMO)['network_g']
+    network = AIBNet(**{key: value for key, value in arguments.items() if key != 'type'})
     torch.save({'params': network.state_dict()}, path)
     return path
 
@@ -117,34 +95,28 @@ def spread(values: list[float]) -> str:
 
 
 def main() -> int:
-    if sys.argv[1:2] == ['train']:  # this module as `basicsr train`, with NAFNet registered
-        from aibnet_arch.commands.main import main as basicsr
-        from aibnet_arch.commands.main import prepare
-        from aibnet_arch.registries.other_networks import OTHER_NETWORKS
-
-        prepare()
-        from basicsr.utils.registry import ARCH_REGISTRY
-
-        if 'NAFNet' not in ARCH_REGISTRY:
-            ARCH_REGISTRY.register(OTHER_NETWORKS['NAFNet'].cls())
-        return basicsr(sys.argv[1:])
+    """Make everything, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--work', type=Path, required=True, help='folder for everything')
     parser.add_argument('--seeds', type=int, nargs='+', default=[10, 11, 12])
-    parser.add_argument('--times', type=int, default=1, help="as many iterations as the demo's (a --work of its own)")
+    parser.add_argument('--times', type=float, default=1, help="as many iterations as the demo's (a --work of its own)")
     args = parser.parse_args()
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     run('datasets_prep.demo', folder=work)
     if not (work / 'datasets/known_blur').is_dir():
         run('datasets_prep.known_blur', folder=work)
+    (work / 'NAFNet_demo.yml').write_text(yaml.safe_dump(nafnet_options(), sort_keys=False))
+    flags = ('--seeds', *args.seeds, '--iterations-scale', args.times)
+    run('aibnet_arch', 'study', DEMO, 'NAFNet_demo.yml', '-o', 'trainings', *flags, folder=work)
     with_training, without = [], []
     for seed in args.seeds:
-        opt = aibnet_options(seed, times=args.times)
-        nafnet = trained(nafnet_options(seed, times=args.times), work, module='tools.blurmap_study')
-        weights, flags = trained(opt, work, module='aibnet_arch'), ('--beside', nafnet, '--parts')
+        weights, nafnet = (
+            work / f'trainings/experiments/{name}-demo-s{seed}/models/net_g_latest.pth' for name in ('AIBNet', 'NAFNet')
+        )
+        flags = ('--beside', nafnet, '--parts')
         with_training.append(figures(work, name=f'trained-{seed}', weights=weights, flags=flags))
-        weights = untrained(opt, work)
+        weights = untrained(work, seed=seed)
         without.append(figures(work, name=f'untrained-{seed}', weights=weights, flags=['--no-pictures']))
     for known in SETS:
         for name, runs in (('trained', with_training), ('untrained', without)):

@@ -123,6 +123,7 @@ def differences(folder: Path) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = new_parser('benchmark', description=__doc__)
+    parser.prog = 'python -m tools.preparation_benchmark'
     parser.add_argument('--pairs', type=positive, default=40, help='default: %(default)s')
     parser.add_argument('--repeats', type=positive, default=3, help='runs of either way (default: %(default)s)')
     parser.add_argument('--multiprocessing-read', action='store_true', help='let BasicSR read with several processes')

@@ -1,7 +1,5 @@
 """The figures of a set of pictures: a row each, means and spread, as CSV, JSON and a table to read."""
 
-import csv
-import io
 import json
 import math
 import statistics
@@ -10,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
-from ..files import write_text
+from ..files import write_csv, write_text
 
 FIGURES = ('spearman', 'auc', 'sharp_spearman', 'sharp_auc')
 
@@ -107,11 +105,7 @@ class FigureTable:
 
     def write(self, folder: Path) -> None:
         """Write figures.csv (the rows) and figures.json (means, and the rows; undefined is null)."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(Row.__dataclass_fields__))
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in self.rows)
-        write_text(folder / 'figures.csv', text.getvalue())
+        write_csv(folder / 'figures.csv', [asdict(row) for row in self.rows])
         document = {
             'thresholds': {truth: threshold for truth, (threshold, _) in self.thresholds.items()},
             'means': {

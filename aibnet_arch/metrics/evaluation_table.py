@@ -1,14 +1,12 @@
 """Results of a test, picture by picture and in sum, as CSV and JSON."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
+from ..files import write_csv, write_text
 
 _RESERVED = ('image', 'seconds', 'note')
 
@@ -75,11 +73,7 @@ class EvaluationTable:
 
     def write(self, csv_path: Path, json_path: Path) -> None:
         """Write the table and the summary; neither file is ever half written."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self._rows[0]) if self._rows else list(_RESERVED))
-        writer.writeheader()
-        writer.writerows(self._rows)
-        write_text(csv_path, text.getvalue())
+        write_csv(csv_path, self._rows, columns=() if self._rows else _RESERVED)
         write_text(json_path, json.dumps(self.summary(), indent=2, allow_nan=False) + '\n')
 
 

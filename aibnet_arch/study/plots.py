@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..files import write_csv
 from .results import Result
-from .table import figures_of, write_csv
+from .table import figures_of
 
 AXES = {'iterations': 'iterations', 'seconds': 'seconds of training'}
 STYLES = ('-', '--', ':', '-.')  # the next ten curves have the same colours again

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..files import write_text
+from ..files import write_csv, write_text
 from .costs import Cost
 from .plan import Run
 from .plots import write_plots
 from .results import Result, read_result
-from .table import equal_time_rows, final_rows, markdown, write_csv
+from .table import equal_time_rows, final_rows, markdown
 
 
 def finished_results(runs: Sequence[Run]) -> dict[str, list[Result]]:

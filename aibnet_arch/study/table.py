@@ -1,17 +1,13 @@
 """The figures of a study: mean and spread over the seeds, and differences to the base, paired by seed."""
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from ..files import write_text
 from .costs import Cost
 from .results import Result
 
@@ -124,16 +120,6 @@ def equal_time_rows(results: Results, base: str) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Rows with the columns of all of them."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def markdown(results: Results, base: str, costs: Mapping[str, Cost]) -> str:

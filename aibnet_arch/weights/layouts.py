@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..modeling.signature import KEY
 from .network_file import outline_of
+from .state_dicts import unwrapped
 
 # Both published layouts have these; UFPNet's has the estimator of kernels beside them.
 _NAFNET = ('intro.weight', 'ending.weight', 'middle_blks.0.beta', 'encoders.0.0.norm1.weight', 'decoders.0.0.beta')
@@ -37,7 +38,7 @@ class Layout:
 
 def recognise(state: Mapping[str, Tensor]) -> Optional[Layout]:
     """AIBNet by its signature, NAFNet and UFPNet by their published keys, None for anything else."""
-    state = {str(key).removeprefix('module.'): value for key, value in state.items()}
+    state = unwrapped(state)
     if KEY in state:
         return _aibnet(state)
     if not all(key in state for key in _NAFNET):

@@ -21,6 +21,11 @@ def is_state_dict(value: object) -> bool:
     return any(tensors) and all(tensor or str(name).endswith(KEY) for name, tensor in zip(value, tensors))
 
 
+def unwrapped(state: Mapping[Any, Tensor]) -> dict[str, Tensor]:
+    """The same without the ``module.`` that DataParallel puts before the names."""
+    return {str(name).removeprefix('module.'): value for name, value in state.items()}
+
+
 def refuse_hollow(state: Mapping[Any, object], *, where: object, key: object = None) -> None:
     """Raise CheckpointError if tensors are no plain arrays of numbers, or not wholly there.
 

@@ -17,7 +17,7 @@ from ..errors import CheckpointError
 from ..files import write_whole
 from ..messages import some
 from .plain_file import SAFETENSORS, read_plain, weights_beside
-from .state_dicts import is_state_dict, refuse_hollow
+from .state_dicts import is_state_dict, refuse_hollow, unwrapped
 
 PTH = '.pth'
 FORMATS = (PTH, SAFETENSORS)
@@ -52,7 +52,7 @@ class WeightFile:
         content = read_plain(path)
         if not isinstance(content, Mapping):
             raise CheckpointError(f'{path} holds a {type(content).__name__}, not weights')
-        if 'optimizers' in content:
+        if 'optimizers' in content and not {AVERAGED, TRAINED} & set(content):
             raise CheckpointError(f'{path} is the state of a training, not weights{weights_beside(Path(path))}')
         if is_state_dict(content):
             refuse_hollow(content, where=path)
@@ -77,7 +77,7 @@ class WeightFile:
         """
         if param_key is None:
             param_key = AVERAGED if AVERAGED in self.entries else TRAINED
-        return self._bare(None if None in self.entries else param_key)
+        return self._taken(None if None in self.entries else param_key)
 
     def of_options(self, param_key: Optional[str]) -> tuple[Optional[str], dict[str, Tensor]]:
         """The weights that BasicSR's ``path.param_key_*`` means, and the key that they have.
@@ -88,15 +88,17 @@ class WeightFile:
         Raises:
             CheckpointError: there is no such entry.
         """
-        key = TRAINED if param_key not in self.entries and TRAINED in self.entries else param_key
-        return key, self._bare(key)
+        missing = param_key is not None and param_key not in self.entries
+        key = TRAINED if missing and TRAINED in self.entries else param_key
+        return key, self._taken(key)
 
-    def _bare(self, key: Optional[str]) -> dict[str, Tensor]:
-        if key not in self.entries:
-            names = [*self.entries.get(None, self.entries), *self.about(), *self.others]
-            hint = '. If the file is the state dict itself, set path.param_key_*: ~' if None in self.entries else ''
-            raise CheckpointError(f'{self.where} has no entry {key!r}; it has: {some(names) or "nothing"}{hint}')
-        return {str(name).removeprefix('module.'): value for name, value in self.entries[key].items()}
+    def _taken(self, key: Optional[str]) -> dict[str, Tensor]:
+        if key in self.entries:
+            return unwrapped(self.entries[key])
+        names = [*self.entries.get(None, self.entries), *self.about(), *self.others]
+        lacks = 'is no state dict itself' if key is None else f'has no entry {key!r}'
+        hint = '. If the file is the state dict itself, set path.param_key_*: ~' if None in self.entries else ''
+        raise CheckpointError(f'{self.where} {lacks}; it has: {some(names) or "nothing"}{hint}')
 
     def about(self) -> dict[str, Any]:
         """What stands beside the weights, under the names of a file."""
