@@ -1,6 +1,7 @@
 """Pre-flight and training with networks, model classes, datasets and losses that are not AIBNet's."""
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -210,6 +211,18 @@ def test_what_datasets_need_is_declared():
     assert needed('PairedImageDataset', training=True) == pairs | crops
     assert needed('PairedFlipDataset', training=True) == pairs | crops | {'use_vflip'}
     assert needed('FFHQDataset', training=True) == {'io_backend', 'dataroot_gt', 'mean', 'std', 'use_hflip'}
+
+
+def test_the_example_of_the_docs_declares_its_keys():
+    prepare()
+    blocks = re.findall('```python\n(.*?)```', (OPTIONS.parent / 'docs/extending.md').read_text(), re.DOTALL)
+    (example,) = (block for block in blocks if 'class CurriculumModel' in block)
+    classes: dict = {}
+    exec(example, classes)
+    model, dataset = keys_of_model(classes['CurriculumModel']), keys_of_dataset(classes['NoisyDataset'])
+    assert {'ema_decay', 'curriculum', 'patience'} <= set(model.sections['train'].model_fields)
+    assert {'gt_size', 'noise'} <= set(dataset.sections[''].model_fields)
+    assert (model.other_keys, dataset.other_keys) == ('error', 'error')
 
 
 def test_every_class_of_basicsr_declares_its_keys():

@@ -126,7 +126,7 @@ WRONG = {
     'a key of another model class': (foreign(train__strategyy='direct'), 'train.strategyy: nothing reads this key'),
     'total_iters': (
         rename(('train',), 'total_iter', 'total_iters'),
-        "1. train.total_iters: nothing reads this key (did you mean 'total_iter'?)\n",
+        "train.total_iters: nothing reads this key (did you mean 'total_iter'?)\n",
     ),
     'a key of another section': (
         put('train.val_freq', 3),
@@ -521,6 +521,27 @@ def test_all_problems_are_told_at_once(root, monkeypatch, capsys):
         'nowhere.state',
     ):
         assert place in told
+
+
+@pytest.mark.parametrize(
+    ('section', 'old', 'new'),
+    [
+        (('train',), 'total_iter', 'total_iters'),
+        (('datasets', 'train'), 'gt_size', 'gt_sise'),
+        (('datasets', 'val'), 'dataroot_lq', 'dataroot_lqq'),
+        (('logger',), 'print_freq', 'print_frequ'),
+        (('train',), 'scheduler', 'schedular'),
+        ((), 'scale', 'scal'),
+        ((), 'network_g', 'network_gg'),
+    ],
+)
+def test_a_misspelled_key_is_told_once_where_it_stands(section, old, new, root, monkeypatch, capsys):
+    opt = options()
+    rename(section, old, new)(opt)
+    assert run(opt, root=root, monkeypatch=monkeypatch) == 2
+    place = '.'.join((*section, new))
+    told = capsys.readouterr().err
+    assert told == f'basicsr train: 1. {place}: nothing reads this key (did you mean {old!r}?)\n'
 
 
 def test_mistakes_of_all_kinds_are_told_in_one_pass(root, monkeypatch, capsys):

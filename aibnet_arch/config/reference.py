@@ -124,7 +124,7 @@ def _kind(annotation: Any) -> str:
         return ' or '.join([*parts, *(['`~`'] if type(None) in get_args(annotation) else [])])
     if get_origin(annotation) is Literal:
         return ', '.join(f'`{each}`' for each in get_args(annotation))
-    return 'keys and values' if annotation is not object else 'a value'
+    return 'keys and values' if annotation is not Any else 'a value'
 
 
 def _words(told: Any) -> str:

@@ -11,8 +11,6 @@ from ..distributed import by_one_process
 from ..errors import UserError
 from ..page import Entry, Page, usual_better, write_entry
 
-SETTINGS = ('blur_maps',)  # keys below val.page
-
 
 class ResultPage:
     """A page of before, after and truth, ``page_<dataset>/index.html`` beside the table of the pictures.

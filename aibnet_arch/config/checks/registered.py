@@ -17,7 +17,7 @@ def check_registered(opt: Mapping[str, Any]) -> Iterator[Problem]:
     if opt.get('model_type') is not None:
         yield from _check_name(opt['model_type'], registry.MODEL_REGISTRY, 'model_type')
     for key, value in opt.items():
-        if key.startswith('network_') and isinstance(value, Mapping):
+        if key.startswith('network_') and value is not None:
             yield from check_call(value, registry.ARCH_REGISTRY, key)
     for phase, dataset in opt['datasets'].items():
         if dataset.get('type') is not None:
@@ -36,7 +36,7 @@ def _check_name(name: Any, registry: Any, place: str) -> Iterator[Problem]:
         yield problem(place, f'{name!r} is not registered', hint or did_you_mean(name, list(registry.keys())))
 
 
-def check_call(options: Mapping[str, Any], registry: Any, place: str, given: tuple = ()) -> Iterator[Problem]:
+def check_call(options: Any, registry: Any, place: str, given: tuple = ()) -> Iterator[Problem]:
     """Whether the registered class or function can be called with these options.
 
     Args:
@@ -45,8 +45,8 @@ def check_call(options: Mapping[str, Any], registry: Any, place: str, given: tup
         place: of the options.
         given: arguments that it gets otherwise.
     """
-    if not options:
-        yield problem(place, 'there is nothing in it')
+    if not options or not isinstance(options, Mapping):
+        yield problem(place, f'expected keys and values, found {options!r}' if options else 'there is nothing in it')
         return
     called = registered(registry, options.get('type'))
     if called is None:

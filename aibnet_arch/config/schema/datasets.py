@@ -1,8 +1,6 @@
 """`datasets.<phase>:`, one class for each dataset of BasicSR and of this package."""
 
-from typing import Annotated, Literal, Optional
-
-from pydantic import Field
+from typing import Annotated, Any, Literal, Optional
 
 from .kinds import (
     OURS,
@@ -35,8 +33,8 @@ class Storage(Section):
     readonly: Optional[Switch] = optional('of an LMDB', True)
     lock: Optional[Switch] = optional('of an LMDB', False)
     readahead: Optional[Switch] = optional('of an LMDB', False)
-    map_size: Annotated[object, Field(json_schema_extra={'type': 'integer'})] = optional('of an LMDB')
-    max_readers: Annotated[object, Field(json_schema_extra={'type': 'integer'})] = optional('of an LMDB')
+    map_size: Any = optional('of an LMDB, bytes')
+    max_readers: Any = optional('of an LMDB')
     server_list_cfg: Optional[Text] = optional('of memcached')
     client_cfg: Optional[Text] = optional('of memcached')
     sys_path: Optional[Text] = optional('of memcached')

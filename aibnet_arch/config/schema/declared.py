@@ -20,7 +20,6 @@ from pydantic import BaseModel, create_model
 from ...registries.lookup import is_trusted
 from .aibnet import OF_AIBNET_MODEL
 from .datasets import OF_DATASETS, Loading
-from .kinds import Section
 from .models import OF_MODELS
 
 ATTRIBUTE = 'OPTIONS'
@@ -100,6 +99,3 @@ def needed_when(model: type[BaseModel], when: str) -> list[str]:
     """Keys that must be there in training, or in testing, or at the top level."""
     extras = {name: field.json_schema_extra for name, field in model.model_fields.items()}
     return [name for name, extra in extras.items() if isinstance(extra, dict) and extra.get('needed') == when]
-
-
-__all__ = ['Declared', 'Section', 'keys_of_dataset', 'keys_of_model', 'names', 'needed_when', 'submodel']
