@@ -14,7 +14,7 @@ bilinearly and averaged. So 2 means: twice what the blocks add to this picture o
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import torch
 import torch.nn.functional as F
@@ -104,7 +104,8 @@ def observe(network: AIBNet, image: Tensor) -> Contributions:
 
 def _blocks(network: AIBNet) -> Iterator[tuple[Part, torch.nn.Module]]:
     for number, sub_decoder in enumerate(network.sub_decoders, start=1):
-        for depth, level in enumerate(sub_decoder.levels):
+        levels: Any = sub_decoder.levels
+        for depth, level in enumerate(levels):
             for module in level.modules():
                 if isinstance(module, SFDHBlock) and module.sfem is not None:
                     yield Part(SFEM, number, depth), module

@@ -59,7 +59,7 @@ def restored_bands(
     column_sums = _weight_sum(width, size=size, overlap=overlap)
     for start, end in zip(starts, [*starts[1:], height]):
         rows = slice(start, min(start + size, height))
-        total = None
+        total: Optional[Tensor] = None
         for left in _starts(width, size=size, overlap=overlap):
             columns = slice(left, min(left + size, width))
             tile = restore(rows, columns)
@@ -69,6 +69,7 @@ def restored_bands(
                     total[..., : carried.shape[2], :] = carried
             weight = _ramp(tile.shape[2], overlap)[:, None] * _ramp(tile.shape[3], overlap)
             total[..., columns] += weight.to(tile) * tile
+        assert total is not None  # there is a tile
         carried = total[..., end - start :, :].clone()
         # The tiles form a grid, so that their weights add up to a product.
         finished = total[..., : end - start, :].div_(row_sums[start:end, None].to(total))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError
 from .arguments import check_arguments
+from .decoder_level import DecoderLevel
 from .encoders import ENCODERS
 from .fusion import FUSIONS
 from .lean import SCALE, Lean, is_captured
@@ -185,7 +186,8 @@ class AIBNet(nn.Module):
         padded = pad_to_multiple(image, SCALE)  # I
         *features, bottom = self._run(self.encoder, padded)  # e1 .. e4, e5
         images = []
-        for number, sub_decoder in enumerate(self.sub_decoders[:up_to], start=1):
+        sub_decoders: Any = self.sub_decoders[:up_to]
+        for number, sub_decoder in enumerate(sub_decoders, start=1):
             if number > 1 and self.fusions:
                 features = list(self._run(self.fusions[number - 2], features, padded))
             features = list(self._run(sub_decoder, features, bottom))  # d1 .. d4 of sub-decoder s
@@ -213,9 +215,9 @@ class AIBNet(nn.Module):
 
     def set_checkpointing(self, checkpointing: bool = True) -> None:
         """Train in less memory: the SFDHBlocks' intermediate results are computed again in the backward pass."""
-        for sub_decoder in self.sub_decoders:
-            for level in sub_decoder.levels:
-                level.checkpointing = checkpointing
+        for module in self.modules():
+            if isinstance(module, DecoderLevel):
+                module.checkpointing = checkpointing
 
     # Weights
 

@@ -12,6 +12,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
+def T(matrix: Tensor) -> Tensor:  # noqa: N802 the paper's name
+    """The transpose."""
+    return matrix.transpose(-2, -1)
+
+
 class _Product(torch.autograd.Function):
     """Q T(K) of :func:`product`."""
 
@@ -25,14 +30,14 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         query, key = ctx.saved_tensors
         gradient = gradient.to(query.dtype)
-        return (key.mT @ gradient.mT).mT, (query.mT @ gradient).mT
+        return T(T(key) @ T(gradient)), T(T(query) @ gradient)
 
 
 def _product(query: Tensor, key: Tensor) -> Tensor:
     if query.dtype != torch.float16:
-        return query @ key.mT
+        return query @ T(key)
     # The sum over all positions may leave the range of half precision.
-    return 2**16 * ((query / 2**8) @ (key / 2**8).mT).float()
+    return 2**16 * ((query / 2**8) @ T(key / 2**8)).float()
 
 
 def product(query: Tensor, key: Tensor) -> Tensor:
@@ -43,4 +48,4 @@ def product(query: Tensor, key: Tensor) -> Tensor:
 
 def weighted_sum(attention: Tensor, value: Tensor) -> Tensor:
     """att V: (B, heads, C, C), (B, heads, C, L) -> (B, heads, C, L)."""
-    return (value.mT @ attention.mT).mT
+    return T(T(value) @ T(attention))

@@ -72,9 +72,10 @@ def filtered(x: Tensor, filters: Tensor) -> Tensor:
     # In a traced graph all filters take the way of local ones: there, weights of a convolution are constants.
     if torch.jit.is_tracing() or filters.shape[-1] > 1:
         padded = rearrange(padded, 'b (group c) h w -> b group c h w', group=groups)
-        shifts = (divmod(tap, SIDE) for tap in range(TAPS))
-        shifted = (padded[..., row : row + height, column : column + width] for row, column in shifts)
-        result = sum(filters[:, :, tap, None] * part for tap, part in enumerate(shifted))
+        result = padded.new_zeros(())
+        for tap in range(TAPS):
+            row, column = divmod(tap, SIDE)
+            result = result + filters[:, :, tap, None] * padded[..., row : row + height, column : column + width]
         return rearrange(result, 'b group c h w -> b (group c) h w')
     # One depthwise convolution over the channels of all images, side by side: no unfolded nine-fold copy.
     weight = filters.repeat_interleave(channels // groups, dim=1)

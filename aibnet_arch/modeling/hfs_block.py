@@ -52,7 +52,8 @@ class MaskedAttention(nn.Module):
         """sum_i lambda_i M_i: Q T(K) / beta, (B, heads, C, C) -> (B, heads, C, C)."""
         if not self.kept:
             return logits.softmax(dim=-1)
-        return sum(lambda_i * map_i for lambda_i, map_i in zip(self.lambdas, self.maps(logits)))
+        weighted = [lambda_i * map_i for lambda_i, map_i in zip(self.lambdas.unbind(), self.maps(logits))]
+        return torch.stack(weighted).sum(dim=0)
 
     def maps(self, logits: Tensor) -> list[Tensor]:
         """M_i = SoftMax(Mask_i(Q T(K) / beta)): (B, heads, C, C) -> n_m tensors of that shape."""

@@ -47,7 +47,7 @@ class Signature:
         Raises:
             CheckpointError: there is none, or it is none of AIBNet's.
         """
-        content = state.get(KEY)
+        content: Any = state.get(KEY)
         if not is_dense(content) or content.dtype != torch.uint8:
             raise CheckpointError(
                 f'{where} is no checkpoint of AIBNet: it does not say of which network its weights are ({KEY})'

@@ -20,8 +20,8 @@ class SubDecoder(nn.Module):
         self.levels = nn.ModuleList(DecoderLevel(settings) for settings in levels)
         self.to_residual = nn.Conv2d(levels[0].channels, 3, 3, padding=1)
         # A fresh sub-decoder gives the image back instead of adding noise to it.
-        nn.init.zeros_(self.to_residual.weight)
-        nn.init.zeros_(self.to_residual.bias)
+        for parameter in self.to_residual.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, skips: Sequence[Tensor], bottom: Tensor) -> tuple[Tensor, ...]:
         """Refine the features.

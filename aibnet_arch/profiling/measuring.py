@@ -99,7 +99,8 @@ def count_macs(network: nn.Module, parts: Sequence[str], size: Sequence[int]) ->
         operations = counter.get_flop_counts().get('Global', {})
         convolutions = sum(count for operation, count in operations.items() if 'convolution' in str(operation))
         found = (convolutions, sum(operations.values()))
-        result[name] = tuple(before + sign * count * size[0] // 2 for before, count in zip(result[name], found))
+        conv_macs, macs = (sign * count * size[0] // 2 for count in found)
+        result[name] = result[name][0] + conv_macs, result[name][1] + macs
 
     modules = {name: counted.get_submodule(name) for name in parts}
     with counter, hooked(modules, before=lambda name: add(name, -1), after=lambda name: add(name, 1)):

@@ -4,7 +4,7 @@ import inspect
 import io
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -35,11 +35,11 @@ def to_onnx(
     import onnx
 
     axes = {2: 'height', 3: 'width'}
-    options = {} if size else {'dynamic_axes': {INPUT: axes, OUTPUT: axes}}
+    options: dict[str, Any] = {} if size else {'dynamic_axes': {INPUT: axes, OUTPUT: axes}}
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         # All versions of torch have the exporter that traces; the other one takes ten times as long for this network.
         options['dynamo'] = False
-    file = io.BytesIO()
+    file: Any = io.BytesIO()  # torch takes one, its annotations do not say so
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', category=DeprecationWarning)
         warnings.filterwarnings('ignore', message='Constant folding')

@@ -1,5 +1,7 @@
 """UFPNet's flow-based prior of motion kernels, run inverse: a latent code becomes a blur kernel (key `flow`)."""
 
+from typing import Any
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -12,6 +14,8 @@ class MaskedCoupling(nn.Module):
 
     `mask` is a buffer of the published checkpoints: 1 at the taps that pass, every second one.
     """
+
+    mask: Tensor
 
     def __init__(self, mask: Tensor, hidden: int) -> None:
         super().__init__()
@@ -36,6 +40,8 @@ class FlowBatchNorm(nn.Module):
     """Batch norm with running statistics, of which only the inverse is needed."""
 
     EPS = 1e-5
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, length: int) -> None:
         super().__init__()
@@ -56,6 +62,9 @@ class FlowPrior(nn.Module):
     are buffers of theirs with these values.
     """
 
+    alpha: Tensor
+    normalization: Tensor
+
     def __init__(self, *, steps: int = 5, hidden: int = 25) -> None:
         super().__init__()
         self.register_buffer('alpha', torch.full((1,), 1e-6))
@@ -70,6 +79,7 @@ class FlowPrior(nn.Module):
     def forward(self, code: Tensor) -> Tensor:
         """(B, 361, H, W) -> (B, 361, H, W), a kernel of non-negative taps per pixel."""
         x = rearrange(code, 'b tap h w -> b h w tap')
+        layer: Any  # MaskedCoupling and FlowBatchNorm in turn
         for layer in reversed(self.net):
             x = layer.inverse(x)
         x = (x.sigmoid() - self.alpha) / (1 - 2 * self.alpha) * self.normalization

@@ -1,6 +1,7 @@
 """UFPNet's encoder (Fang et al., CVPR 2023): NAFNet's backbone conditioned on a blur kernel per pixel."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class ConditionedNAFBlock(NAFBlock):
         super().__init__(channels)
         self.kernel_atttion = _KernelAttention(channels)  # the published key, three t's
 
-    def forward(self, x: Tensor, summary: Tensor) -> Tensor:
+    def forward(self, x: Tensor, summary: Tensor) -> Tensor:  # type: ignore[override]
         """x, (B, C, H, W), and what :meth:`summary` makes of the kernels -> (B, C, H, W)."""
         x = x + self.beta * self.spatial(self.kernel_atttion(x, summary))
         return x + self.gamma * self.feed_forward(x)
@@ -112,6 +113,7 @@ class UFPNetEncoder(nn.Module):
         kernels = self.kernels(self.kernel_extra.features(image))
         features = []
         x = self.intro(image)
+        blocks: Any
         for level, (blocks, down) in enumerate(zip(self.encoders, self.downs)):
             if level in self.conditioned:
                 x = blocks[0](x, blocks[0].summary(kernels))

@@ -4,11 +4,11 @@ The 361 taps of a pixel are kept in two halves, the even and the odd ones: each 
 one of them and changes the other, so nothing is computed of what its mask removes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..encoders.flow_prior import FlowBatchNorm, FlowPrior, MaskedCoupling
 
@@ -38,7 +38,8 @@ def flow_prior(flow: FlowPrior, code: Tensor) -> Tensor:
 
 def _inverted(flow: FlowPrior, halves: list[Tensor]) -> list[Tensor]:
     """Undo coupling and batch norm, the last first. A half that passes has its batch norm behind it already."""
-    couplings, norms = flow.net[0::2], flow.net[1::2]
+    couplings: Any = flow.net[0::2]
+    norms: Any = flow.net[1::2]
     last = len(couplings) - 1
     passed = 1 - last % 2
     halves[passed] = _undone(norms[last], passed)(halves[passed])
@@ -74,7 +75,7 @@ def _change(coupling: MaskedCoupling, passed: Tensor, changed: Tensor, *, half: 
     return torch.addcmul(shift, log_scale.exp(), changed)
 
 
-def _net(net: nn.Sequential, passed: Tensor, half: int, scale: Tensor, shift: Tensor) -> Tensor:
+def _net(net: Any, passed: Tensor, half: int, scale: Tensor, shift: Tensor) -> Tensor:
     """scale net(passed) + shift for the taps of `half`; the constants go into the last layer."""
     first, activation, second, _, last = net
     x = activation(F.linear(passed, first.weight[:, 1 - half :: 2], first.bias))

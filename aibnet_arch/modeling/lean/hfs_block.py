@@ -14,7 +14,7 @@ from .windows import is_local, local_mean, over_windows
 def hfs_block(block: HFSBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
     """``block(x)``."""
     decoupler = block.decoupler
-    if is_local(x, window):
+    if window is not None and is_local(x, window):
         high = filtered(x, _high_pass(decoupler.filters(local_mean(x, window))))
         return x + over_windows(lambda context: _attend(block, context), block.depthwise(block.expand(high)), window)
     filters = _high_pass(decoupler.filters(decoupler.pool(x)))

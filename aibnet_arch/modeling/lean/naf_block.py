@@ -1,6 +1,6 @@
 """NAFBlock without gradient."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,7 +23,7 @@ def conditioned_naf_block(block: ConditionedNAFBlock, x: Tensor, summary: Tensor
     return _naf_block(block, x, summary, window=window, halo=3)
 
 
-def _naf_block(block: NAFBlock, x: Tensor, *summary: Tensor, window: Optional[int], halo: int) -> Tensor:
+def _naf_block(block: Any, x: Tensor, *summary: Tensor, window: Optional[int], halo: int) -> Tensor:
     channels = x.shape[1]
 
     def gather(crop: Crop, x: Tensor, *summary: Tensor) -> MapsAndSums:
@@ -35,7 +35,7 @@ def _naf_block(block: NAFBlock, x: Tensor, *summary: Tensor, window: Optional[in
     (gated,), (total,) = over_strips(gather, [x, *summary], halo=halo, channels=2 * channels)
     _, weigh = block.sca
     weight = block.conv3.weight[:, :, 0, 0] * block.beta[0, :, :, 0]
-    if is_local(x, window):
+    if window is not None and is_local(x, window):
         gated = gated * weigh(local_mean(gated, window))
         weight = weight.expand(len(x), -1, -1)  # the same for every image: its channels are weighed already
     else:

@@ -1,5 +1,7 @@
 """NAFNet's encoder without gradient."""
 
+from typing import Any
+
 from torch import Tensor
 
 from ..encoders.nafnet import NAFNetEncoder
@@ -10,6 +12,7 @@ from .blocks import Runner
 def nafnet_encoder(encoder: NAFNetEncoder, image: Tensor, *, run: Runner) -> tuple[Tensor, ...]:
     """``encoder(image)``."""
     features = []
+    blocks: Any
     x = encoder.intro(channels_last(image))
     for level, (blocks, down) in enumerate(zip(encoder.encoders, encoder.downs)):
         for block in blocks:

@@ -1,6 +1,6 @@
 """SFDHBlock without gradient."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,31 +17,29 @@ from .windows import is_local, local_mean
 
 def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
     """``block(x)``. What somebody put in SFEM's place runs by its own ``forward``, and sees the whole map."""
-    channels = x.shape[1]
-    if is_local(x, window):
+    channels, spatial = x.shape[1], block.sfem
+    if window is not None and is_local(x, window):
         normed = block.norm1(x)
         middle = x + _sca_in_windows(block.sca, normed, window)
-        if block.sfem is not None:
-            local = type(block.sfem) is SFEM
-            middle = middle + block.sfem_weight * (
-                sfem_in_windows(block.sfem, normed, window) if local else block.sfem(normed)
-            )
+        if spatial is not None:
+            local = sfem_in_windows(spatial, normed, window) if type(spatial) is SFEM else spatial(normed)
+            middle = middle + block.sfem_weight * local
         (out,), _ = over_strips(lambda crop, x: _feed_forward(block, crop, x), [middle], halo=1, channels=2 * channels)
         return out
 
     def gather(crop: Crop, x: Tensor) -> MapsAndSums:
         normed = block.norm1(x)
         gated = conv_gate(block.sca.features, normed, crop)
-        value, sums = gather_sfem(block.sfem, normed, crop) if type(block.sfem) is SFEM else ((), ())
+        value, sums = gather_sfem(spatial, normed, crop) if type(spatial) is SFEM else ((), ())
         return (gated, *value), (gated.sum(dim=(2, 3), keepdim=True), *sums)
 
     (gated, *added), (total, *sums) = over_strips(gather, [x], halo=1, channels=5 * channels)
     sca = _sca_matrix(block.sca, total / x[0, 0].numel())
-    sfem = None
-    if sums:
-        sfem = block.sfem_weight[:, :, 0] * sfem_matrix(block.sfem, *sums)
-    elif block.sfem is not None:
-        added = [sfem_term(block, x)]
+    sfem: Optional[Tensor] = None
+    if type(spatial) is SFEM:
+        sfem = block.sfem_weight[:, :, 0] * sfem_matrix(spatial, *sums)
+    elif spatial is not None:
+        added = [block.sfem_weight * spatial(block.norm1(x))]
 
     def finish(crop: Crop, x: Tensor, gated: Tensor, *added: Tensor) -> MapsAndSums:
         middle = x + project(gated, sca, block.sca.project.bias)
@@ -55,14 +53,14 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
 
 def sfem_term(block: SFDHBlock, x: Tensor) -> Tensor:
     """The block's W SFEM(LN(x)), (B, C, H, W), which :func:`sfdh_block` never has apart from the rest."""
-    if type(block.sfem) is not SFEM:
-        return block.sfem_weight * block.sfem(block.norm1(x))
-
-    def gather(crop: Crop, x: Tensor) -> MapsAndSums:
-        return gather_sfem(block.sfem, block.norm1(x), crop)
-
-    (value,), sums = over_strips(gather, [x], halo=1, channels=5 * x.shape[1])
-    return project(value, block.sfem_weight[:, :, 0] * sfem_matrix(block.sfem, *sums))
+    spatial = block.sfem
+    if type(spatial) is SFEM:
+        gather = lambda crop, x: gather_sfem(spatial, block.norm1(x), crop)  # noqa: E731
+        (value,), sums = over_strips(gather, [x], halo=1, channels=5 * x.shape[1])
+        return project(value, block.sfem_weight[:, :, 0] * sfem_matrix(spatial, *sums))
+    if spatial is None:
+        raise ValueError('this block has no SFEM')
+    return block.sfem_weight * spatial(block.norm1(x))
 
 
 def conv_gate(layer: ConvGate, x: Tensor, crop: Crop) -> Tensor:
@@ -85,5 +83,6 @@ def _sca_in_windows(sca: SCA, x: Tensor, window: int) -> Tensor:
 
 
 def _feed_forward(block: SFDHBlock, crop: Crop, x: Tensor) -> MapsAndSums:
+    gated: Any
     gated, last = block.feed_forward
     return (crop(x) + last(conv_gate(gated, block.norm2(x), crop)),), ()

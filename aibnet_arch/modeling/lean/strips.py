@@ -51,7 +51,8 @@ def over_strips(
     if rows is None:
         return function(whole, *inputs)
     height = inputs[0].shape[2]
-    joined, totals = (), ()
+    joined: Maps = ()
+    totals: Maps = ()
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         first = max(top - halo, 0)

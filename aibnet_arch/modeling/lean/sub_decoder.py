@@ -1,8 +1,9 @@
 """A sub-decoder without gradient."""
 
+from typing import Any
+
 from torch import Tensor
 
-from ..decoder_level import DecoderLevel
 from ..sub_decoder import SubDecoder
 from .blocks import Runner
 
@@ -12,7 +13,7 @@ def sub_decoder(part: SubDecoder, skips: list[Tensor], bottom: Tensor, *, run: R
     refined = []
     x = bottom
     for number in reversed(range(len(part.levels))):
-        level: DecoderLevel = part.levels[number]
+        level: Any = part.levels[number]
         x = level.up(x) + skips.pop()
         for block in (*level.sfdh_blocks, level.hfs_block):
             x = run(block, x, level=number)

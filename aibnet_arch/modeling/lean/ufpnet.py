@@ -1,5 +1,7 @@
 """UFPNet's encoder without gradient: the kernels, 361 channels, are made and used strip by strip."""
 
+from typing import Any
+
 from torch import Tensor
 
 from ..encoders.kernel_estimator import KERNEL_TAPS
@@ -17,6 +19,7 @@ def ufpnet_encoder(encoder: UFPNetEncoder, image: Tensor, *, run: Runner) -> tup
     image = channels_last(image)
     summaries = _summaries(encoder, image)
     features = []
+    blocks: Any
     x = encoder.intro(image)
     for level, (blocks, down) in enumerate(zip(encoder.encoders, encoder.downs)):
         condition = summaries[level : level + 1]  # for the conditioned levels, which come first
@@ -34,7 +37,8 @@ def _summaries(encoder: UFPNetEncoder, image: Tensor) -> list[Tensor]:
     source, halo = encoder.kernel_extra.features(image), ESTIMATOR_HALO
     summaries = []
     for level in encoder.conditioned:
-        block = encoder.encoders[level][0]
+        blocks: Any = encoder.encoders[level]
+        block = blocks[0]
         down = dict(encoder.kernel_down.items()).get(str(level))  # kernels travel down no further
 
         def condense(crop: Crop, source: Tensor, level: int = level, block=block, down=down) -> MapsAndSums:
@@ -47,5 +51,5 @@ def _summaries(encoder: UFPNetEncoder, image: Tensor) -> list[Tensor]:
 
         (summary, *coarser), _ = over_strips(condense, [source], halo=1 + halo, channels=KERNEL_TAPS)
         summaries.append(summary)
-        source, halo = coarser[0] if coarser else None, 0
+        source, halo = (*coarser, source)[0], 0
     return summaries

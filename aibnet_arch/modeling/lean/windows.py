@@ -60,7 +60,8 @@ def over_windows(attend: Callable[[Tensor], Tensor], context: Tensor, window: in
         (B, C, H, W).
     """
     height, width = context.shape[2:]
-    total, count = None, context.new_zeros(1, 1, height, width)
+    total: Optional[Tensor] = None
+    count = context.new_zeros(1, 1, height, width)
     for top in _starts(height, window):
         for left in _starts(width, window):
             place = (..., slice(top, top + window), slice(left, left + window))
@@ -69,6 +70,7 @@ def over_windows(attend: Callable[[Tensor], Tensor], context: Tensor, window: in
                 total = attended.new_zeros(*attended.shape[:2], height, width)
             total[place] += attended
             count[place] += 1
+    assert total is not None  # there is a window
     return total / count
 
 
