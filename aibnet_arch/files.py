@@ -119,7 +119,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
-    """Write a table as :func:`write_whole` does.
+    """Write a table (RFC 4180: lines end in CR LF) as :func:`write_whole` does.
 
     Args:
         path: in a folder that exists.
@@ -128,7 +128,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequ
     """
     text = io.StringIO()
     names = dict.fromkeys((*columns, *(column for row in rows for column in row)))
-    writer = csv.DictWriter(text, list(names), lineterminator='\n')
+    writer = csv.DictWriter(text, list(names))
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

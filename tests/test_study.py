@@ -154,6 +154,15 @@ def test_a_third_start_runs_nothing_and_other_options_are_refused(killed, monkey
     assert 'held by another process' in capsys.readouterr().err
 
 
+def test_a_finished_study_is_told_again_by_a_fresh_process(killed):
+    """Networks of others are known there only if somebody registers them."""
+    command = [sys.executable, '-m', 'aibnet_arch', 'study', 'plan.yml', '-o', 'out', '--seeds', '1']
+    environment = {**os.environ, 'PYTHONPATH': str(REPOSITORY)}
+    done = subprocess.run(command, cwd=killed['root'], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '2 runs: 2 finished, 0 to do' in done.stdout
+
+
 def test_results_and_experiments_of_unknown_options_are_refused(killed, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(killed['root'])
     shutil.copytree(killed['out'], tmp_path / 'out')

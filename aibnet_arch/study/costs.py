@@ -9,6 +9,7 @@ from torch import nn
 
 from ..modeling import AIBNet
 from ..profiling.measuring import count_macs
+from ..registries.on_demand import register_wanted
 from ..training.stage_plan import StagePlan
 
 SIZE = 256
@@ -34,6 +35,7 @@ def cost_of(options: Mapping[str, Any]) -> Cost:
     """The costs of the network of training options, which must be sound."""
     from basicsr.archs import build_network
 
+    register_wanted(options)  # of runs that have all finished nothing else does it
     network = build_network(deepcopy(dict(options['network_g']))).eval()
     conv_macs, macs = count_macs(network, (), (1, 3, SIZE, SIZE))['total']
     parameters = sum(parameter.numel() for parameter in network.parameters())
