@@ -107,13 +107,13 @@ Precision = Annotated[Literal['bf16', 'fp16'], Told('bf16, fp16 or ~ (float32)')
 class Section(BaseModel):
     """Keys and values; nothing reads a key that it does not declare."""
 
-    model_config = ConfigDict(extra='forbid')
+    model_config = ConfigDict(extra='forbid', defer_build=True)
 
 
 class Call(BaseModel):
     """Keys that a registered class or function is called with: its signature declares the others."""
 
-    model_config = ConfigDict(extra='allow')
+    model_config = ConfigDict(extra='allow', defer_build=True)
 
     type: Any = Field(None, description='the name under which it is registered')
 
