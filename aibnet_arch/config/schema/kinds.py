@@ -49,6 +49,17 @@ class OneOf:
         return {'enum': list(self.names)}
 
 
+def keys_like(example: str) -> BeforeValidator:
+    """Of a section: what else is given is told with an example."""
+
+    def validate(value: Any) -> Any:
+        if value is not None and not isinstance(value, Mapping):
+            raise PydanticCustomError('expected', f'expected {example}')
+        return value
+
+    return BeforeValidator(validate)
+
+
 def _no_text(value: Any) -> Any:
     """Python's int() takes '5' and True."""
     if isinstance(value, (str, bool)):
