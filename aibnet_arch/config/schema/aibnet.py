@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Optional, get_type_hints
+from typing import Annotated, Any, Optional, get_type_hints
 
 from pydantic import create_model
 
@@ -17,6 +17,7 @@ from .kinds import (
     Section,
     Switch,
     Text,
+    keys_like,
     needed,
     optional,
 )
@@ -64,7 +65,7 @@ _KINDS: dict[Any, Any] = {
     bool: Optional[Switch],
     Optional[int]: Optional[ExactCount],
     Optional[str]: Optional[Precision],
-    Optional[Mapping[str, int]]: Optional[Tiles],
+    Optional[Mapping[str, int]]: Annotated[Optional[Tiles], keys_like('e.g. {size: 512, overlap: 32}')],
 }
 _hints, _meaning = get_type_hints(InferenceSettings), described(InferenceSettings)
 _SETTINGS: dict[str, Any] = {

@@ -49,6 +49,17 @@ class OneOf:
         return {'enum': list(self.names)}
 
 
+def keys_like(example: str) -> BeforeValidator:
+    """Of a section: what else is given is told with an example."""
+
+    def validate(value: Any) -> Any:
+        if value is not None and not isinstance(value, Mapping):
+            raise PydanticCustomError('expected', f'expected {example}')
+        return value
+
+    return BeforeValidator(validate)
+
+
 def _no_text(value: Any) -> Any:
     """Python's int() takes '5' and True."""
     if isinstance(value, (str, bool)):
@@ -107,13 +118,13 @@ Precision = Annotated[Literal['bf16', 'fp16'], Told('bf16, fp16 or ~ (float32)')
 class Section(BaseModel):
     """Keys and values; nothing reads a key that it does not declare."""
 
-    model_config = ConfigDict(extra='forbid')
+    model_config = ConfigDict(extra='forbid', defer_build=True)
 
 
 class Call(BaseModel):
     """Keys that a registered class or function is called with: its signature declares the others."""
 
-    model_config = ConfigDict(extra='allow')
+    model_config = ConfigDict(extra='allow', defer_build=True)
 
     type: Any = Field(None, description='the name under which it is registered')
 

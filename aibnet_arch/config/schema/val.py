@@ -1,10 +1,8 @@
 """`val:`, what validation and test do."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from .kinds import (
     OURS,
@@ -17,6 +15,7 @@ from .kinds import (
     Section,
     Switch,
     Told,
+    keys_like,
     needed,
     optional,
 )
@@ -39,16 +38,13 @@ class Page(Section):
 
 
 def _page(value: Any) -> Any:
-    if isinstance(value, bool):
-        return {} if value else None
-    if value is not None and not isinstance(value, Mapping):
-        raise PydanticCustomError('expected', 'expected true, or {blur_maps: true}')
-    return value
+    """The short form, true, is the page with its defaults."""
+    return ({} if value else None) if isinstance(value, bool) else value
 
 
-# The short form, true, is the page with its defaults.
 PageOrSwitch = Annotated[
     Optional[Page],
+    keys_like('true, or {blur_maps: true}'),
     BeforeValidator(_page),
     WithJsonSchema({'anyOf': [{'type': ['boolean', 'null']}, Page.model_json_schema()]}),
 ]
