@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from aibnet_arch.files import write_text
 from datasets_prep.cli import add_workers_argument, new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.images import decode
@@ -25,7 +26,6 @@ from datasets_prep.pairs import Pair
 from datasets_prep.pool import ordered_map
 from datasets_prep.shake import ShakeSettings, shaken_pairs
 from datasets_prep.small import Picture, licences, listed_pictures, read_pictures
-from datasets_prep.storage import write_durably
 
 SETTINGS = {
     'train': ShakeSettings(exposures=10),
@@ -57,7 +57,7 @@ def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int)
         crop = Crop(CROP, STEP) if training else None
         sets.append(PairedSet(pairs, folder / f'{lq}.lmdb', folder / f'{gt}.lmdb', crop, f'box: {settings}'))
     prepare(sets, workers=workers)
-    write_durably(output / 'LICENCES.md', licences(pictures))
+    write_text(output / 'LICENCES.md', licences(pictures))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -85,7 +85,7 @@ class LmdbStore(PictureStore):
                 for key in keys:
                     content = stored.get(key.encode())
                     told = f'{key} (listed in meta_info.txt, but not stored)'
-                    wrong.append(told if content is None else self._decode(key, content))
+                    wrong.append(told if content is None else self._decode(key, bytes(content)))
         except lmdb.Error as error:
             return [f'all of them ({error})']
         return [line for line in wrong if line]
