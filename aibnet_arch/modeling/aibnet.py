@@ -1,6 +1,6 @@
 """AIBNet: an encoder and a chain of sub-decoders, Figure 2 (a)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 import torch
@@ -13,7 +13,6 @@ from .lean import SCALE, Lean, is_captured
 from .level_settings import LEVELS, LevelSettings
 from .padding import pad_to_multiple
 from .signed_module import SignedModule
-from .spatial import SPATIAL_MODULES
 from .staged_module import StagedModule, trains
 from .sub_decoder import SubDecoder
 
@@ -83,16 +82,9 @@ class AIBNet(SignedModule, StagedModule):
         arguments = {name: value for name, value in locals().items() if name not in ('self', '__class__')}
         super().__init__()
         check_arguments(arguments)
-        _check_choice('encoder', encoder, ENCODERS)
-        _check_choice('fusion', fusion, ('none', *FUSIONS))
-        _check_choice('spatial', spatial, SPATIAL_MODULES)
-        if spatial != 'sfem' and not sfem:
-            raise ValueError(f'spatial={spatial!r} stands in the place of SFEM, which sfem=False leaves out')
         heads = (heads,) * LEVELS if isinstance(heads, int) else tuple(heads)
         self.arguments = {**arguments, 'encoder_blocks': list(encoder_blocks), 'heads': list(heads)}
         noise = {'code_noise': code_noise} if encoder == 'ufpnet' else {}
-        if code_noise and not noise:
-            raise ValueError('code_noise belongs to the ufpnet encoder')
 
         self.encoder_kind = encoder
         self.lean: Optional[Lean] = Lean()
@@ -100,22 +92,7 @@ class AIBNet(SignedModule, StagedModule):
         self.encoder = ENCODERS[encoder](
             width=width, encoder_blocks=encoder_blocks, middle_blocks=middle_blocks, **noise
         )
-        levels = [
-            LevelSettings(
-                channels=width * 2**level,
-                heads=heads[level],
-                blocks=blocks_per_level,
-                alpha_init=alpha_init,
-                normalize_logits=normalize_logits,
-                sfem=sfem,
-                spatial=spatial,
-                hfs_block=hfs_block,
-                num_masks=num_masks,
-                masked_logits=masked_logits,
-                decoupler_groups=decoupler_groups,
-            )
-            for level in range(LEVELS)
-        ]
+        levels = [LevelSettings.of(self.arguments, level) for level in range(LEVELS)]
         self.sub_decoders = nn.ModuleList(SubDecoder(levels) for _ in range(num_sub_decoders))
         gaps = 0 if fusion == 'none' else num_sub_decoders - 1
         self.fusions = nn.ModuleList(FUSIONS[fusion](width) for _ in range(gaps))
@@ -154,8 +131,7 @@ class AIBNet(SignedModule, StagedModule):
             features = list(self._run(sub_decoder, features, bottom))  # d1 .. d4 of sub-decoder s
             if number == up_to or not only_last:
                 with torch.set_grad_enabled(torch.is_grad_enabled() and trains(sub_decoder)):
-                    residual = sub_decoder.to_residual(features[0])  # X_s
-                    images.append(residual[:, :, :height, :width] + image)  # X_s + I
+                    images.append(sub_decoder.to_residual(features[0])[:, :, :height, :width] + image)  # X_s + I
         return images
 
     def _run(self, part: nn.Module, *inputs: Any) -> tuple[Tensor, ...]:
@@ -171,10 +147,4 @@ class AIBNet(SignedModule, StagedModule):
                 raise RuntimeError('a window is for inference: run the network under torch.no_grad()')
             with torch.set_grad_enabled(wants_gradient):
                 return part(*inputs)
-        by_equations = is_captured() and lean.window is None
-        return lean.run(part, *inputs, by_equations=by_equations)
-
-
-def _check_choice(name: str, value: Any, choices: Collection[str]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f'{name}={value!r:.80}: expected one of {", ".join(choices)}')
+        return lean.run(part, *inputs, by_equations=is_captured() and lean.window is None)
