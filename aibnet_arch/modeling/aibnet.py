@@ -1,25 +1,23 @@
 """AIBNet: an encoder and a chain of sub-decoders, Figure 2 (a)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
 from .arguments import check_arguments
-from .decoder_level import DecoderLevel
 from .encoders import ENCODERS
 from .fusion import FUSIONS
 from .lean import SCALE, Lean, is_captured
 from .level_settings import LEVELS, LevelSettings
 from .padding import pad_to_multiple
-from .signature import KEY, Signature
-from .spatial import SPATIAL_MODULES
+from .signed_module import SignedModule
+from .staged_module import StagedModule, trains
 from .sub_decoder import SubDecoder
 
 
-class AIBNet(nn.Module):
+class AIBNet(SignedModule, StagedModule):
     """Adaptive Identification of Blurred Regions Network.
 
     The encoder makes five features e1 .. e5; sub-decoder 1 refines e1 .. e4 from the bottom e5 up,
@@ -84,16 +82,9 @@ class AIBNet(nn.Module):
         arguments = {name: value for name, value in locals().items() if name not in ('self', '__class__')}
         super().__init__()
         check_arguments(arguments)
-        _check_choice('encoder', encoder, ENCODERS)
-        _check_choice('fusion', fusion, ('none', *FUSIONS))
-        _check_choice('spatial', spatial, SPATIAL_MODULES)
-        if spatial != 'sfem' and not sfem:
-            raise ValueError(f'spatial={spatial!r} stands in the place of SFEM, which sfem=False leaves out')
         heads = (heads,) * LEVELS if isinstance(heads, int) else tuple(heads)
         self.arguments = {**arguments, 'encoder_blocks': list(encoder_blocks), 'heads': list(heads)}
         noise = {'code_noise': code_noise} if encoder == 'ufpnet' else {}
-        if code_noise and not noise:
-            raise ValueError('code_noise belongs to the ufpnet encoder')
 
         self.encoder_kind = encoder
         self.lean: Optional[Lean] = Lean()
@@ -101,64 +92,11 @@ class AIBNet(nn.Module):
         self.encoder = ENCODERS[encoder](
             width=width, encoder_blocks=encoder_blocks, middle_blocks=middle_blocks, **noise
         )
-        levels = [
-            LevelSettings(
-                channels=width * 2**level,
-                heads=heads[level],
-                blocks=blocks_per_level,
-                alpha_init=alpha_init,
-                normalize_logits=normalize_logits,
-                sfem=sfem,
-                spatial=spatial,
-                hfs_block=hfs_block,
-                num_masks=num_masks,
-                masked_logits=masked_logits,
-                decoupler_groups=decoupler_groups,
-            )
-            for level in range(LEVELS)
-        ]
+        levels = [LevelSettings.of(self.arguments, level) for level in range(LEVELS)]
         self.sub_decoders = nn.ModuleList(SubDecoder(levels) for _ in range(num_sub_decoders))
         gaps = 0 if fusion == 'none' else num_sub_decoders - 1
         self.fusions = nn.ModuleList(FUSIONS[fusion](width) for _ in range(gaps))
         self.set_stage(None)
-
-    # Stages of training
-
-    def set_stage(self, stage: Optional[int]) -> None:
-        """Choose what trains and what runs (Section 3.4).
-
-        Args:
-            stage: k from 1 to s: sub-decoder k trains; the encoder and the sub-decoders before it are
-                frozen (no gradient, evaluation mode, also after ``train()``), those after it do not run.
-                An encoder that is not `freeze_encoder` trains in stage 1; a fusion with the sub-decoder behind it.
-                None: everything runs and trains (direct training, Table 6 a), but a frozen encoder, and the
-                residual convolutions that nothing uses because only the last sub-decoder's image is the output.
-
-        Raises:
-            ValueError: no such sub-decoder.
-        """
-        count = len(self.sub_decoders)
-        if stage is not None and not 1 <= stage <= count:
-            raise ValueError(f'stage {stage}: this network has sub-decoders 1 to {count}')
-        self.stage = stage
-        self.active_sub_decoders = stage or count
-        self.encoder.requires_grad_(not self.freeze_encoder and stage in (None, 1))
-        for number, sub_decoder in enumerate(self.sub_decoders, start=1):
-            sub_decoder.requires_grad_(stage in (None, number))
-            sub_decoder.to_residual.requires_grad_(number == self.active_sub_decoders)
-        for number, fusion in enumerate(self.fusions, start=2):
-            fusion.requires_grad_(stage in (None, number))
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> 'AIBNet':
-        """Training mode for the parts that train; frozen parts stay in evaluation mode.
-
-        Their batch norm statistics would drift otherwise.
-        """
-        super().train(mode)
-        for part in (self.encoder, *self.sub_decoders, *self.fusions):
-            part.train(mode and _trains(part))
-        return self
 
     # Images
 
@@ -192,9 +130,8 @@ class AIBNet(nn.Module):
                 features = list(self._run(self.fusions[number - 2], features, padded))
             features = list(self._run(sub_decoder, features, bottom))  # d1 .. d4 of sub-decoder s
             if number == up_to or not only_last:
-                with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(sub_decoder)):
-                    residual = sub_decoder.to_residual(features[0])  # X_s
-                    images.append(residual[:, :, :height, :width] + image)  # X_s + I
+                with torch.set_grad_enabled(torch.is_grad_enabled() and trains(sub_decoder)):
+                    images.append(sub_decoder.to_residual(features[0])[:, :, :height, :width] + image)  # X_s + I
         return images
 
     def _run(self, part: nn.Module, *inputs: Any) -> tuple[Tensor, ...]:
@@ -203,46 +140,11 @@ class AIBNet(nn.Module):
         By its equations, which are its ``forward``, if a gradient is wanted, with ``lean = None``, and while a graph
         is captured from it (a compiler makes it lean by itself); otherwise, frozen parts in training too, lean.
         """
-        trains = torch.is_grad_enabled() and _trains(part)
+        wants_gradient = torch.is_grad_enabled() and trains(part)
         lean = self.lean
-        if lean is None or trains:
-            if trains and lean is not None and lean.window is not None:
+        if lean is None or wants_gradient:
+            if wants_gradient and lean is not None and lean.window is not None:
                 raise RuntimeError('a window is for inference: run the network under torch.no_grad()')
-            with torch.set_grad_enabled(trains):
+            with torch.set_grad_enabled(wants_gradient):
                 return part(*inputs)
-        by_equations = is_captured() and lean.window is None
-        return lean.run(part, *inputs, by_equations=by_equations)
-
-    def set_checkpointing(self, checkpointing: bool = True) -> None:
-        """Train in less memory: the SFDHBlocks' intermediate results are computed again in the backward pass."""
-        for module in self.modules():
-            if isinstance(module, DecoderLevel):
-                module.checkpointing = checkpointing
-
-    # Weights
-
-    def get_extra_state(self) -> Tensor:
-        """The network's signature, which is saved with its weights."""
-        return Signature(trained=self.active_sub_decoders, arguments=self.arguments).to_tensor()
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take over how many sub-decoders are trained.
-
-        Raises:
-            CheckpointError: the weights are of a network that computes something else.
-        """
-        signature = Signature.of({KEY: state})
-        signature.check_arguments(self.arguments)
-        count = len(self.sub_decoders)
-        if signature.trained > count:
-            raise CheckpointError(f'the weights have {signature.trained} trained sub-decoders, this network {count}')
-        self.active_sub_decoders = signature.trained
-
-
-def _trains(part: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in part.parameters())
-
-
-def _check_choice(name: str, value: Any, choices: Collection[str]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f'{name}={value!r:.80}: expected one of {", ".join(choices)}')
+        return lean.run(part, *inputs, by_equations=is_captured() and lean.window is None)

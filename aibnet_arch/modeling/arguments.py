@@ -4,7 +4,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .encoders import ENCODERS
+from .fusion import FUSIONS
 from .level_settings import LEVELS
+from .spatial import SPATIAL_MODULES
 
 MOST_PARTS = 4000  # blocks and masks; AIBNet-L has 170. To build millions takes hours, and then the memory.
 SWITCHES = ('normalize_logits', 'sfem', 'hfs_block', 'freeze_encoder', 'code_noise')
@@ -46,6 +49,14 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     for name in SWITCHES:
         if not isinstance(arguments[name], bool):
             raise ValueError(f'{name}={arguments[name]!r:.80}: expected true or false')
+    for name, choices in {'encoder': ENCODERS, 'fusion': ('none', *FUSIONS), 'spatial': SPATIAL_MODULES}.items():
+        value = arguments[name]
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f'{name}={value!r:.80}: expected one of {", ".join(choices)}')
+    if arguments['spatial'] != 'sfem' and not arguments['sfem']:
+        raise ValueError(f'spatial={arguments["spatial"]!r} stands in the place of SFEM, which sfem=False leaves out')
+    if arguments['code_noise'] and arguments['encoder'] != 'ufpnet':
+        raise ValueError('code_noise belongs to the ufpnet encoder')
     in_sub_decoders = LEVELS * arguments['num_sub_decoders'] * (arguments['blocks_per_level'] + 1)
     parts = sum(blocks) + arguments['middle_blocks'] + in_sub_decoders + arguments['num_masks']
     if parts > MOST_PARTS:

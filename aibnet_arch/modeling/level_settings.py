@@ -1,6 +1,8 @@
 """The hyperparameters of one level of a sub-decoder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 LEVELS = 4  # of the encoder and of each sub-decoder
 
@@ -38,6 +40,16 @@ class LevelSettings:
     def __post_init__(self) -> None:
         if self.heads < 1 or self.channels % self.heads:
             raise ValueError(f'heads={self.heads} does not divide the {self.channels} channels of this level')
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], level: int) -> 'LevelSettings':
+        """Those of a level, 0 the finest, from AIBNet's arguments."""
+        return cls(
+            channels=arguments['width'] * 2**level,
+            heads=arguments['heads'][level],
+            blocks=arguments['blocks_per_level'],
+            **{name: arguments[name] for name in cls.__dataclass_fields__ if name in arguments and name != 'heads'},
+        )
 
     @property
     def head_channels(self) -> int:

@@ -38,7 +38,8 @@ def stage_costs(
     """
     stages: list[Optional[int]] = [*range(1, network_opt.get('num_sub_decoders', 1) + 1), None]
     arguments = {key: value for key, value in deepcopy(dict(network_opt)).items() if key != 'type'}
-    network = AIBNet(**arguments).to(device).train()
+    network = AIBNet(**arguments).to(device)
+    network.train()
     network.set_checkpointing(checkpointing)
     return [_stage_cost(network, stage, batch, size, device, repeats) for stage in stages]
 
