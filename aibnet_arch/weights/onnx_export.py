@@ -3,7 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from ..errors import RunError, UserError
 from ..files import check_new, sha256_of, write_whole
@@ -51,7 +51,8 @@ def export(
         raise UserError(f'--up-to {up_to}: {source} has trained sub-decoders 1 to {network.active_sub_decoders}')
     network.active_sub_decoders = up_to
     if network.arguments['code_noise']:
-        network.encoder.code_noise = False
+        encoder: Any = network.encoder  # UFPNet's
+        encoder.code_noise = False
         print("without UFPNet's random noise (code_noise)")
     metadata = _metadata(network, sha256_of(source))
     try:
