@@ -88,3 +88,11 @@ def test_only_its_own_commands_start_from_tools():
         path for path in FILES if path.parts[-2] != 'tools' and any(m.startswith('tools') for m in imports_of(path))
     ]
     assert not users
+
+
+def test_the_picture_of_the_network_names_files_that_are_there():
+    picture = (REPOSITORY / 'docs' / 'network.svg').read_text()
+    named = set(re.findall(r'>([\w/]+(?:\.py|/))<', picture))
+    assert len(named) > 10
+    rooms = (REPOSITORY / 'aibnet_arch', REPOSITORY / 'aibnet_arch' / 'modeling')
+    assert not [name for name in named if not any((room / name).exists() for room in rooms)]
