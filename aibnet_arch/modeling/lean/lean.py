@@ -1,7 +1,6 @@
 """How a part of the network runs without gradient."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -56,14 +55,16 @@ class Lean:
             inputs: its own, a tensor last. Lists among them are given away: they may be empty afterwards.
             by_equations: call its ``forward`` all the same; for the precision.
         """
-        dtype = inputs[-1].dtype
-        with ExitStack() as contexts:
-            if self.precision is not None and torch.is_grad_enabled():
-                contexts.enter_context(torch.autocast(inputs[-1].device.type, dtype=self.precision))
-            contexts.enter_context(torch.no_grad())
-            walk = WALKS.get(type(part))
-            if by_equations or walk is None:
-                outputs = part(*inputs)
-            else:
-                outputs = called(part, walk, *inputs, run=Runner(self.window))
+        if self.precision is None or not torch.is_grad_enabled():
+            with torch.no_grad():
+                return self._run(part, inputs, by_equations)
+        device, dtype = inputs[-1].device, inputs[-1].dtype
+        with torch.no_grad(), torch.autocast(device.type, dtype=self.precision):
+            outputs = self._run(part, inputs, by_equations)
         return tuple(output.to(dtype) for output in outputs)
+
+    def _run(self, part: nn.Module, inputs: Sequence[Any], by_equations: bool) -> tuple[Tensor, ...]:
+        walk = WALKS.get(type(part))
+        if by_equations or walk is None:
+            return part(*inputs)
+        return called(part, walk, *inputs, run=Runner(self.window))
