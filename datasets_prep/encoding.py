@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets_prep.archives import ArchivePath
 from datasets_prep.crops import Crop
 from datasets_prep.images import encode, load
 from datasets_prep.pairs import Pair
@@ -32,13 +33,13 @@ def encode_pair(task: Task) -> Encoded:
         try:
             loaded.append(load(source))
         except ValueError as error:
-            name = source if isinstance(source, Path) else f"the {side} picture of key '{pair.key}'"
+            name = source if isinstance(source, (Path, ArchivePath)) else f"the {side} picture of key '{pair.key}'"
             problems.append(f'{name}: {error}')
     if problems:
         return Encoded(problems=problems)
 
     (lq, lq_png), (gt, gt_png) = loaded
-    name = f'{pair.lq} and {pair.gt}' if isinstance(pair.lq, Path) else f"key '{pair.key}'"
+    name = f'{pair.lq} and {pair.gt}' if isinstance(pair.lq, (Path, ArchivePath)) else f"key '{pair.key}'"
     if lq.shape != gt.shape:
         sizes = ' but the sharp one '.join(f'{height}x{width}' for height, width, _ in (lq.shape, gt.shape))
         return Encoded(problems=[f'{name}: the blurred picture is {sizes} (height x width)'])
