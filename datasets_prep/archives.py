@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Union
+from typing import Protocol
 
 from datasets_prep.errors import PrepError
 
@@ -27,6 +27,41 @@ _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zip
 _ENCRYPTED = 1  # bit of a zip entry's flags
 
 
+class FilePath(Protocol):
+    """What `pathlib.Path` and `ArchivePath` have in common."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stem(self) -> str: ...
+
+    @property
+    def suffix(self) -> str: ...
+
+    @property
+    def parts(self) -> tuple[str, ...]: ...
+
+    @property
+    def parent(self) -> FilePath: ...
+
+    def __truediv__(self, name: str, /) -> FilePath: ...
+
+    def absolute(self) -> FilePath: ...
+
+    def is_file(self) -> bool: ...
+
+    def is_dir(self) -> bool: ...
+
+    def iterdir(self) -> Iterator[FilePath]: ...
+
+    def rglob(self, pattern: str, /) -> Iterator[FilePath]: ...
+
+    def read_bytes(self) -> bytes: ...
+
+    def read_text(self, encoding: str = ...) -> str: ...
+
+
 @dataclass(frozen=True, order=True)
 class ArchivePath:
     """A file or folder in an archive, with those methods of `pathlib.Path` that finding pictures takes.
@@ -42,7 +77,7 @@ class ArchivePath:
     def __str__(self) -> str:
         return f'{self.archive}/{self.inner}' if self.inner else str(self.archive)
 
-    def __truediv__(self, name: str) -> ArchivePath:
+    def __truediv__(self, name: str, /) -> ArchivePath:
         inner = (PurePosixPath(self.inner) / name).as_posix()
         return ArchivePath(self.archive, '' if inner == '.' else inner)
 
@@ -63,7 +98,7 @@ class ArchivePath:
         return (*self.archive.parts, *PurePosixPath(self.inner).parts)
 
     @property
-    def parent(self) -> Path | ArchivePath:
+    def parent(self) -> FilePath:
         if not self.inner:
             return self.archive.parent
         parent = PurePosixPath(self.inner).parent.as_posix()
@@ -78,22 +113,16 @@ class ArchivePath:
     def is_dir(self) -> bool:
         return self.inner in _opened(self.archive).children
 
-    def exists(self) -> bool:
-        return self.is_file() or self.is_dir()
-
     def iterdir(self) -> Iterator[ArchivePath]:
         return (self / name for name in sorted(_opened(self.archive).children[self.inner]))
 
-    def rglob(self, pattern: str) -> Iterator[ArchivePath]:
+    def rglob(self, pattern: str, /) -> Iterator[ArchivePath]:
         """Everything below; `pattern` is matched against names."""
         for path in self.iterdir():
             if PurePosixPath(path.name).match(pattern):
                 yield path
             if path.is_dir():
                 yield from path.rglob(pattern)
-
-    def relative_to(self, other: ArchivePath) -> PurePosixPath:
-        return PurePosixPath(self.inner).relative_to(PurePosixPath(other.inner))
 
     def size(self) -> int:
         """Bytes of the file, 0 if there is none."""
@@ -112,9 +141,6 @@ class ArchivePath:
 
     def read_text(self, encoding: str = 'utf-8') -> str:
         return self.read_bytes().decode(encoding)
-
-
-FilePath = Union[Path, ArchivePath]
 
 
 def archive_kind(path: Path) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -70,8 +69,8 @@ def write_extents(
         problems = []
         bar = tqdm(total=len(todo), desc=str(folder), unit='map', disable=None)
         write = partial(_write, folder=target.partial)
-        with bar, closing(ordered_map(write, todo, workers=min(workers, len(todo) or 1))) as results:
-            for found in results:
+        with bar:
+            for found in ordered_map(write, todo, workers=min(workers, len(todo) or 1)):
                 problems += found
                 bar.update()
         raise_if_any(problems, advice=f'Repair these files and start again: all others are kept in {target.partial}.')

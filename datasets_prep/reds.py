@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     inputs = open_inputs(args.input, expected=EXPECTED_TREE)
     problems: list[str] = []
     sets = []
+    seen = False
     for part, expected in EXPECTED_PAIRS.items():
         if part not in args.parts:
             continue
@@ -90,14 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             if sides[name] is None:
                 problems.append(f'there is no folder {name} (--parts can leave {part} out)')
         lq, gt = sides.values()
+        seen |= bool(lq or gt)
         if lq is None or gt is None:
             continue
         pairs = find_pairs(lq, gt, part=part, problems=problems)
         problems += count_problems(len(pairs), expected=expected, what=str(gt), partial=args.partial)
         cut = crop if part == 'train' else None
         sets.append(part_set(pairs, output=output, part=part, source=f'REDS {args.variant}', crop=cut))
-    if not sets:
-        raise nothing_found(inputs, expected=f'There is no {", no ".join(sides)}. {EXPECTED_TREE}')
+    if not seen:
+        raise nothing_found(inputs, expected=EXPECTED_TREE)
     raise_if_any(problems, advice=f'Looked at {", ".join(str(place.absolute()) for place in inputs)}. {EXPECTED_TREE}')
     prepare(sets, workers=args.workers, overwrite=args.overwrite)
     return 0

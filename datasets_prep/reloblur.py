@@ -91,7 +91,7 @@ def masks_of(folder: FilePath, pairs: Sequence[Pair], *, problems: list[str]) ->
 
 
 def _name(path: FilePath, folder: FilePath) -> str:
-    return '-'.join(path.relative_to(folder).with_suffix('').parts)
+    return '-'.join((*path.parts[len(folder.parts) : -1], path.stem))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -128,10 +128,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise nothing_found(inputs, expected=EXPECTED_TREE)
     raise_if_any(problems, advice=f'Looked at {", ".join(str(place.absolute()) for place in inputs)}. {EXPECTED_TREE}')
     prepare(sets, workers=args.workers, overwrite=args.overwrite)
-    for part, masks in extents.items():
+    for part, of_part in extents.items():
         folder = output / part / 'extent'
         source = f'ReLoBlur {part}, masks'
-        write_extents(folder, masks, source=source, workers=args.workers, overwrite=args.overwrite)
+        write_extents(folder, of_part, source=source, workers=args.workers, overwrite=args.overwrite)
     return 0
 
 

@@ -53,8 +53,9 @@ def find_root(place: FilePath) -> FilePath | None:
 
 
 def find_list(place: FilePath, *, part: str) -> FilePath | None:
-    """A part's list, if it is in this place."""
-    return next((path for path in [place / f'RSBlur_real_{part}.txt'] if path.is_file()), None)
+    """A part's list, if it is in this place, which may be a copy of the authors' repository."""
+    paths = [folder / f'RSBlur_real_{part}.txt' for folder in (place, place / 'datalist' / 'RSBlur')]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def listed_pairs(listed: FilePath, root: FilePath, *, blur: str, problems: list[str]) -> list[Pair]:
@@ -103,17 +104,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = args.output or Path('datasets/RSBlur' if args.blur == 'real' else 'datasets/RSBlur_synthetic')
 
     inputs = open_inputs(args.input, expected=EXPECTED_TREE)
-    root: FilePath | None = first(inputs, find_root)
+    root = first(inputs, find_root)
     if root is None:
         raise nothing_found(inputs, expected=EXPECTED_TREE)
-    beside = [place for given in inputs for place in (given, given.parent, given.parent / 'datalist' / 'RSBlur')]
-    places = open_inputs([args.lists], expected='') if args.lists else [*beside, root / 'datalist' / 'RSBlur']
+    places = open_inputs([args.lists], expected='') if args.lists else [root, root.parent, *inputs]
     problems: list[str] = []
     sets = []
     for part, expected in EXPECTED_PAIRS.items():
         if part not in args.parts:
             continue
-        listed: FilePath | None = first(places, partial(find_list, part=part), depth=0)
+        listed = first(places, partial(find_list, part=part), depth=0)
         if listed is None:
             raise PrepError(
                 f'There is no RSBlur_real_{part}.txt in {", ".join(map(str, places))}. It says which pictures are for '

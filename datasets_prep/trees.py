@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import overload
 
-from datasets_prep.archives import ArchivePath, FilePath
+from datasets_prep.archives import FilePath
 
 SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
 
@@ -20,7 +20,7 @@ def pictures(folder: Path, *, recursive: bool = ...) -> list[Path]: ...
 
 
 @overload
-def pictures(folder: ArchivePath, *, recursive: bool = ...) -> list[ArchivePath]: ...
+def pictures(folder: FilePath, *, recursive: bool = ...) -> list[FilePath]: ...
 
 
 def pictures(folder, *, recursive=False):
@@ -30,7 +30,7 @@ def pictures(folder, *, recursive=False):
         path
         for path in found
         if path.suffix.lower() in SUFFIXES
-        and not any(is_hidden(part) for part in path.relative_to(folder).parts)
+        and not any(is_hidden(part) for part in path.parts[len(folder.parts) :])
         and path.is_file()
     )
 
