@@ -24,7 +24,7 @@ from pathlib import Path
 from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
-from datasets_prep.errors import raise_if_any
+from datasets_prep.errors import PrepError, raise_if_any
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
@@ -122,6 +122,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parts[name] = first(inputs, look)
     places = [part.place for part in parts.values() if part is not None]
     if not places:
+        undivided = first(inputs, partial(find_part, part='train', variant=args.variant, alone=True))
+        if undivided is not None:
+            raise PrepError(
+                f'{undivided.place} is not divided into train and test: say which of them it is, as in --parts train'
+            )
         raise nothing_found(inputs, expected=EXPECTED_TREE)
     problems: list[str] = []
     found: dict[str, list[Pair]] = {}

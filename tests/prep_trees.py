@@ -110,6 +110,11 @@ def crops_of(content: dict, *, size: int, starts: Iterable[tuple[int, int]]) -> 
     }
 
 
+def centre(content, *, size):
+    row, column = (48 - size) // 2, (64 - size) // 2
+    return {key: tuple(a[row : row + size, column : column + size] for a in pair) for key, pair in content.items()}
+
+
 def snapshot(*paths: Path) -> list[tuple[dict[str, bytes], str]]:
     """Entries and list of LMDB folders, to compare."""
     return [(read_lmdb(path), (path / 'meta_info.txt').read_text()) for path in paths]
