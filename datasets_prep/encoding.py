@@ -19,10 +19,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Entries (key, blurred PNG, sharp PNG) of one pair; none where there are problems."""
+    """What becomes of one pair.
+
+    Attributes:
+        entries: (key, blurred PNG, sharp PNG); none where there are problems.
+        problems: a message each.
+        fitting: the largest crop that fits, where the pictures are too small for the one that is asked for.
+    """
 
     entries: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    fitting: int | None = None
 
 
 def encode_pair(task: Task) -> Encoded:
@@ -48,7 +55,7 @@ def encode_pair(task: Task) -> Encoded:
     try:
         windows = crop.windows(height=lq.shape[0], width=lq.shape[1])
     except ValueError as error:
-        return Encoded(problems=[f'{name}: {error}'])
+        return Encoded(problems=[f'{name}: {error}'], fitting=min(lq.shape[:2]))
     entries = []
     for index, (row, column) in enumerate(windows):
         here = slice(row, row + crop.size), slice(column, column + crop.size)

@@ -12,6 +12,7 @@ import numpy as np
 from datasets_prep.archives import ArchivePath
 from datasets_prep.crops import Crop
 from datasets_prep.images import COMPRESS_LEVEL
+from datasets_prep.inspection import read_keys
 from datasets_prep.pairs import Made, Pair, Source, key_problems
 from datasets_prep.storage import Folder
 
@@ -81,7 +82,7 @@ class PairedSet:
         plan, problems = self.plan(), []
         for folder in self.folders:
             manifest = folder.manifest()
-            if manifest is None:
+            if manifest is None or _is_empty(folder):
                 continue
             differing = [name for name in plan if manifest['plan'].get(name) != plan[name]]
             if differing:
@@ -107,6 +108,11 @@ class PairedSet:
             begun = folder.manifest()
             if begun is not None and (finished or begun['plan'] != plan):
                 folder.discard(folder.partial)
+
+
+def _is_empty(folder: Folder) -> bool:
+    """Whether a set was begun and nothing stored, so that it may as well be begun with other options."""
+    return not folder.final.exists() and not ((folder.partial / 'data.mdb').is_file() and read_keys(folder.partial))
 
 
 def _source_bytes(source: Source) -> int:

@@ -120,7 +120,7 @@ def snapshot(*paths: Path) -> list[tuple[dict[str, bytes], str]]:
     return [(read_lmdb(path), (path / 'meta_info.txt').read_text()) for path in paths]
 
 
-def rsblur_tree(root: Path, *, lists: Path, count: int = 2) -> dict:
+def rsblur_tree(root: Path, *, lists: Path, count: int = 2, **size: int) -> dict:
     """RSBlur: the lists alone tell the parts, which are mixed within the scenes; pictures that no list names."""
     content: dict[str, dict] = {'train': {}, 'val': {}, 'test': {}}
     seed = 300
@@ -132,7 +132,7 @@ def rsblur_tree(root: Path, *, lists: Path, count: int = 2) -> dict:
                 folder = root / 'RSBlur' / scene / shot
                 seed += 1
                 content[part][f'{scene}_{shot}'] = save_pair(
-                    folder / 'real_blur/real_blur.png', folder / 'gt/gt_sharp.png', seed=seed
+                    folder / 'real_blur/real_blur.png', folder / 'gt/gt_sharp.png', seed=seed, **size
                 )
                 save(folder / 'avg65_img/avg_blur.png', picture(20_000 + seed))
                 save(folder / 'avg65_mask_100/avg_blur.png', np.zeros((HEIGHT, WIDTH, 3), np.uint8))
