@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +20,7 @@ import pytest
 from aibnet_arch.blurmap.truth import find_items
 from datasets_prep import bsd, reds, reloblur, rsblur
 from datasets_prep.cli import run
+from datasets_prep.storage import read_manifest
 from datasets_prep.verify import verify
 from tests.prep_trees import (
     assert_holds,
@@ -25,6 +33,8 @@ from tests.prep_trees import (
     rsblur_tree,
     save,
 )
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def folders(output, part):
@@ -254,7 +264,7 @@ def test_bsd_repackaged_and_exposures_that_are_not_there(tmp_path, small_counts,
 # All of them
 
 TREES = {
-    rsblur: ([], lambda root: rsblur_tree(root, lists=root)),
+    rsblur: ([], lambda root, **size: rsblur_tree(root, lists=root, **size)),
     reloblur: ([], partial(reloblur_tree)),
     reds: ([], partial(reds_tree, frames=10)),
     bsd: (['--exposure', '2ms16ms'], bsd_tree),
@@ -288,3 +298,64 @@ def test_a_wrong_tree_and_nothing_at_all(module, tmp_path, capsys):
         message = refused(module.main, capsys, '--input', tmp_path / given, '--output', tmp_path / 'out', *extra)
         assert told in message and 'Expected' in message and 'https://' in message
     assert not (tmp_path / 'out').exists()
+
+
+MANY = {
+    rsblur: partial(TREES[rsblur][1], count=30, height=96, width=128),
+    reloblur: lambda root: reloblur_tree(root, masks=root, count=60),
+    reds: partial(reds_tree, frames=60),
+    bsd: partial(bsd_tree, frames=40),
+}
+# Small batches, so that a kill falls between commits, too.
+COMMAND = """
+import sys
+from importlib import import_module
+from datasets_prep import lmdb_writer
+lmdb_writer.BATCH_BYTES = 2**17
+if __name__ == '__main__':
+    sys.exit(import_module('datasets_prep.' + sys.argv[1]).main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize('module', MANY, ids=lambda module: module.__name__.partition('.')[2])
+def test_killed_at_random_moments(module, tmp_path):
+    """From a zip. AIBNET_PREP_KILLS=40 makes ten a set."""
+    MANY[module](tmp_path / 'archive')
+    shutil.make_archive(str(tmp_path / 'archive'), 'zip', tmp_path / 'archive')
+    name = module.__name__.partition('.')[2]
+    args = ['--input', str(tmp_path / 'archive.zip'), '--partial', '--workers', '2', *TREES[module][0]]
+    if module in (rsblur, bsd):
+        args += ['--parts', 'train', 'test']
+
+    def start(output):
+        command = [sys.executable, '-c', COMMAND, name, *args, '--output', str(output)]
+        return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def content(output):
+        extents = {path.relative_to(output): path.read_bytes() for path in output.glob('*/extent/*.png')}
+        return {path.relative_to(output): read_lmdb(path) for path in output.glob('*/*.lmdb')}, extents
+
+    began = time.monotonic()
+    undisturbed = start(tmp_path / 'undisturbed')
+    out, err = undisturbed.communicate(timeout=300)
+    assert undisturbed.returncode == 0, out + err
+    duration = time.monotonic() - began
+    reference = content(tmp_path / 'undisturbed')
+    assert len(reference[0]) == 4 and bool(reference[1]) == (module is reloblur)
+    kills = max(1, int(os.environ.get('AIBNET_PREP_KILLS', '4')) // 4)
+    rng, unfinished = random.Random(), 0
+    for trial in range(kills):
+        output = tmp_path / f'killed_{trial}'
+        process = start(output)
+        time.sleep(duration * (trial + rng.random()) / kills)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        there = [path for pattern in ('*/*.lmdb', '*/extent') for path in output.glob(pattern)]
+        assert all(read_manifest(path)['complete'] for path in there)
+        unfinished += len(there) < 4 + 2 * (module is reloblur)
+        again = start(output)
+        out, err = again.communicate(timeout=300)
+        assert again.returncode == 0, out + err
+        assert content(output) == reference
+        assert not list(output.glob('*/*.partial')) and not list(output.glob('*/*.discarded'))
+    print(f'{name}: {kills} kills, {unfinished} before the end')
