@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -89,28 +88,21 @@ def frames_of(clip: Path) -> Iterator[np.ndarray]:
     if clip.is_dir():
         yield from (load(path)[0] for path in pictures(clip))
         return
-    if not clip.stat().st_size:
-        raise ValueError('an empty file')
-    with _ascii_name(clip) as name:
-        video = cv2.VideoCapture(name)
-        try:
-            if not video.isOpened():
-                raise ValueError('not decodable as a video')
-            while True:
-                read, frame = video.read()
-                if not read:
-                    return
-                yield frame
-        finally:
-            video.release()
+    video = _open(clip)
+    while True:
+        read, frame = video.read()
+        if not read:
+            return
+        yield frame
 
 
 class Reader:
-    """Frames of a clip in order: going on is cheap, going back starts anew."""
+    """Frames of a clip in order: going on in a video is cheap, going back starts anew."""
 
     def __init__(self, clip: Path) -> None:
         self.clip = clip
-        self.frames = frames_of(clip)
+        self.files = pictures(clip) if clip.is_dir() else None
+        self.video: cv2.VideoCapture | None = None
         self.next = 0
         self.first = 0
         self.window: list[np.ndarray] = []
@@ -119,21 +111,31 @@ class Reader:
         """The frames `first`, ..., `first + count - 1`.
 
         Raises:
-            ValueError: the clip has not as many.
+            ValueError: the clip cannot be read, or has not as many.
         """
-        if (first, count) == (self.first, len(self.window)):
-            return self.window
-        if first < self.next:
-            self.frames, self.next = frames_of(self.clip), 0
-        self.first, self.window = first, []
-        while self.next < first + count:
-            frame = next(self.frames, None)
-            if frame is None:
-                raise ValueError(f'{self.clip} ends before frame {first + count - 1}')
-            if self.next >= first:
-                self.window.append(frame)
-            self.next += 1
+        if (first, count) != (self.first, len(self.window)):
+            if self.files is None:
+                self.window = self._read_video(first, count)
+            else:
+                self.window = [load(path)[0] for path in self.files[first : first + count]]
+            self.first = first
+        if len(self.window) < count:
+            raise ValueError(f'{self.clip} ends before frame {first + count - 1}')
         return self.window
+
+    def _read_video(self, first: int, count: int) -> list[np.ndarray]:
+        if self.video is None or first < self.next:
+            self.video, self.next = _open(self.clip), 0
+        while self.next < first and self.video.grab():
+            self.next += 1
+        window: list[np.ndarray] = []
+        while len(window) < count:
+            read, frame = self.video.read()
+            if not read:
+                break
+            self.next += 1
+            window.append(frame)
+        return window
 
 
 @lru_cache(maxsize=1)  # one open clip a process
@@ -147,13 +149,18 @@ def clip_bytes(clip: Path) -> int:
     return sum(path.stat().st_size for path in (pictures(clip) if clip.is_dir() else [clip]))
 
 
-@contextmanager
-def _ascii_name(path: Path) -> Iterator[str]:
-    # OpenCV crashes on names that are not UTF-8, and depends on the locale with those that are.
-    if str(path.absolute()).isascii() or os.name != 'posix':
-        yield str(path.absolute())
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / f'clip{path.suffix}'
-        link.symlink_to(path.absolute())
-        yield str(link)
+def _open(clip: Path) -> cv2.VideoCapture:
+    if not clip.stat().st_size:
+        raise ValueError('an empty file')
+    path = clip.absolute()
+    if str(path).isascii() or os.name != 'posix':
+        video = cv2.VideoCapture(str(path))
+    else:
+        # OpenCV crashes on names that are not UTF-8, and depends on the locale with those that are.
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f'clip{path.suffix}'
+            link.symlink_to(path)
+            video = cv2.VideoCapture(str(link))
+    if not video.isOpened():
+        raise ValueError('not decodable as a video')
+    return video

@@ -52,9 +52,10 @@ class Mask:
     def extent(self) -> np.ndarray:
         """(H, W) float32: MASKED where blurred, 0 elsewhere."""
         try:
-            return np.where(load(self.path)[0].any(axis=2), np.float32(MASKED), np.float32(0))
+            blue, green, red = np.moveaxis(load(self.path)[0], 2, 0)
         except ValueError as error:
             raise ValueError(f'{self.path}: {error}') from error
+        return np.where((blue | green | red) > 0, np.float32(MASKED), np.float32(0))
 
 
 def find_part(place: FilePath, *, part: str) -> FilePath | None:

@@ -196,7 +196,10 @@ def _skip(target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.r
 
 @lru_cache(maxsize=1)
 def _target(path: FilePath, largest_side: int) -> np.ndarray:
-    return reduced(load(path)[0], largest_side)
+    try:
+        return reduced(load(path)[0], largest_side)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

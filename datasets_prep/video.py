@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -96,7 +97,7 @@ class Blurred(Made):
         curve, frames = CURVES[self.curve], self.exposure.frames()
         total = np.zeros(frames[0].shape, np.float32)
         for frame in frames:
-            total += curve.light[frame]
+            total += cv2.LUT(frame, curve.light)
         return curve.picture(total / len(frames))
 
     def source_bytes(self) -> int:
