@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 import zipfile
@@ -281,3 +282,14 @@ def test_odd_names_in_archives(tmp_path):
     assert sorted(path.name for path in pictures(ArchivePath(given, 'a'))) == ['y.png', 'z.png']
     with pytest.raises(FileNotFoundError, match='No such file in the archive'):
         ArchivePath(given, 'a/nothing.png').read_bytes()
+
+
+def test_the_words_in_the_docs_are_those_of_the_code():
+    root = Path(__file__).resolve().parents[1]
+    table = (root / 'docs/data.md').read_text().partition('| refused | with |')[2].partition('\n## ')[0]
+    messages = re.findall(r'^\| [^|]+ \| `([^`]+)` \|', table, re.MULTILINE)
+    assert len(messages) > 9
+    source = re.sub(r"'\s*\n\s*f?'", '', '\n'.join(path.read_text() for path in (root / 'datasets_prep').glob('*.py')))
+    for message in messages:
+        pattern = re.escape(message.partition(' ...')[0].partition(' Expected is')[0]).replace('%s', r'\{[^}]*\}')
+        assert re.search(pattern, source), message
