@@ -29,7 +29,7 @@ from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
 from datasets_prep.parts import evenly_spread
-from datasets_prep.places import REPACKED, first, nothing_found, open_inputs, pair_of_folders
+from datasets_prep.places import REPACKED, first, may_be, nothing_found, open_inputs, pair_of_folders
 from datasets_prep.trees import count_problems, pictures, subfolders
 
 EXPECTED_PAIRS = {'train': 2103, 'test': 1111}
@@ -66,12 +66,13 @@ def find_part(place: FilePath, *, part: str, variant: str, alone: bool) -> Part 
         alone: no other part is looked for, so that the place itself may be it.
     """
     names = REPACKED if variant == 'blur' else [(variant, 'sharp')]
-    flat = [place / name for name in FLAT_PLACES[part]] + [place] * (alone and not is_scene(place))
+    itself = [place] if alone and may_be(place, part) and not is_scene(place) else []
+    flat = [place / name for name in FLAT_PLACES[part]] + itself
     for folder in flat:
         pair = pair_of_folders(folder, names)
         if pair:
             return Part(folder, [(*pair, '')])
-    for folder in [place / part] + [place] * alone:
+    for folder in [place / part, *itself]:
         scenes = [scene for scene in subfolders(folder) if is_scene(scene)]
         if scenes:
             return Part(folder, [(scene / variant, scene / 'sharp', f'{scene.name}-') for scene in scenes])
@@ -123,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     places = [part.place for part in parts.values() if part is not None]
     if not places:
         undivided = first(inputs, partial(find_part, part='train', variant=args.variant, alone=True))
-        if undivided is not None:
+        if undivided is not None and len(needed) > 1:
             raise PrepError(
                 f'{undivided.place} is not divided into train and test: say which of them it is, as in --parts train'
             )

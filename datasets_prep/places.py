@@ -13,6 +13,7 @@ from datasets_prep.trees import is_hidden, subfolders
 Found = TypeVar('Found')
 
 DEPTH = 3  # folders in folders in folders of what is given
+_OTHER_PARTS = {'train': {'test', 'val'}, 'test': {'train', 'val', 'Downloads'}}  # Downloads is Restormer's
 # Names of pairs of folders (blurred, sharp) in archives that others have made of the authors'.
 REPACKED = (('input', 'target'), ('input', 'groundtruth'), ('blurred', 'sharp'), ('blur', 'sharp'))
 
@@ -61,6 +62,11 @@ def pair_of_folders(folder: FilePath, names: Sequence[tuple[str, str]] = REPACKE
             if lq.is_dir() and gt.is_dir():
                 return lq, gt
     return None
+
+
+def may_be(place: FilePath, part: str) -> bool:
+    """Whether a folder without parts may be "train" or "test": its name or its parent's may say that it is not."""
+    return not _OTHER_PARTS[part] & {place.stem, place.parent.name}
 
 
 def _places(inputs: Sequence[FilePath], depth: int) -> Iterator[FilePath]:

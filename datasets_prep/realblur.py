@@ -19,7 +19,7 @@ from datasets_prep.errors import raise_if_any, some
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
-from datasets_prep.places import first, nothing_found, open_inputs, pair_of_folders
+from datasets_prep.places import first, may_be, nothing_found, open_inputs, pair_of_folders
 from datasets_prep.trees import count_problems, pictures
 
 REPACKED_NAME = re.compile('(?<![a-z])(blur|gt)_')
@@ -55,7 +55,7 @@ def find_part(place: FilePath, *, subset: str, part: str, alone: bool) -> Part |
     # Restormer's and HI-Diff's trees, and the folder of the subset itself.
     names = (f'RealBlur_{subset}', f'RealBlur-{subset}')
     folders = [place / part / name for name in names] + [place / name / part for name in names]
-    if alone:
+    if alone and may_be(place, part):
         folders += [place / name for name in names] + [place] * (place.name in names)
     for folder in folders:
         pair = pair_of_folders(folder)

@@ -293,3 +293,28 @@ def test_the_words_in_the_docs_are_those_of_the_code():
     for message in messages:
         pattern = re.escape(message.partition(' ...')[0].partition(' Expected is')[0]).replace('%s', r'\{[^}]*\}')
         assert re.search(pattern, source), message
+
+
+def test_a_part_that_is_not_there_is_never_taken_from_another(tmp_path, capsys):
+    content = gopro_tree(tmp_path / 'original')
+    shutil.rmtree(tmp_path / 'original/test')
+    for key, pair in content['train'].items():
+        for name, side in zip(('input', 'target'), pair):
+            for folder in ('flat/train', 'Datasets/Downloads/GoPro', 'real/test/RealBlur_J'):
+                save(tmp_path / folder / name / f'{key}.png', side)
+    for folder in ('original', 'flat', 'Datasets', 'Datasets/Downloads'):
+        args = ['--input', tmp_path / folder, '--output', tmp_path / 'out', '--partial', '--parts', 'test']
+        assert 'holds the archive' in refused(gopro.main, capsys, *args)
+    args = [
+        '--input',
+        tmp_path / 'real',
+        '--output',
+        tmp_path / 'out',
+        '--partial',
+        '--subset',
+        'J',
+        '--parts',
+        'train',
+    ]
+    assert 'holds the archive' in refused(realblur.main, capsys, *args)
+    assert not (tmp_path / 'out').exists()
