@@ -73,8 +73,8 @@ def find_part(place: FilePath, *, part: str, variant: str, alone: bool) -> Part 
         if pair:
             return Part(folder, [(*pair, '')])
     for folder in [place / part, *itself]:
-        scenes = [scene for scene in subfolders(folder) if is_scene(scene)]
-        if scenes:
+        scenes = [scene for scene in subfolders(folder) if (scene / 'sharp').is_dir()]
+        if scenes and (folder not in itself or all(is_scene(scene) for scene in scenes)):
             return Part(folder, [(scene / variant, scene / 'sharp', f'{scene.name}-') for scene in scenes])
     return None
 

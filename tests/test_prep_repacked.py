@@ -318,3 +318,12 @@ def test_a_part_that_is_not_there_is_never_taken_from_another(tmp_path, capsys):
     ]
     assert 'holds the archive' in refused(realblur.main, capsys, *args)
     assert not (tmp_path / 'out').exists()
+
+
+def test_scenes_may_have_other_names(tmp_path):
+    content = gopro_tree(tmp_path / 'archive', scenes=1)
+    for part in content:
+        (tmp_path / 'archive' / part / 'GOPR0372_07_00').rename(tmp_path / 'archive' / part / 'street')
+    args = ['--input', str(tmp_path / 'archive'), '--output', str(tmp_path / 'out'), '--partial', '--parts', 'test']
+    assert gopro.main([*args, '--workers', '1']) == 0
+    assert sorted(read_lmdb(tmp_path / 'out/test/input.lmdb'))[0] == 'street-000047'
