@@ -121,7 +121,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         cut = crop if part == 'train' else None
         sets.append(part_set(pairs, output=output, part=part, source='ReLoBlur', crop=cut))
         masks = first(inputs, partial(find_masks, part=part))
-        if masks is not None:
+        if cut is not None:
+            print(f'{part}: stored as crops, so no extents are made.')
+        elif masks is not None:
             extents[part] = masks_of(masks, pairs, problems=problems)
         else:
             print(f'{part}: there is no folder masks/{part}, so no extents are made.')

@@ -222,6 +222,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_writing_arguments(parser, output=None)
     args = parser.parse_args(argv)
     crop = crop_of(parser, args)
+    if crop and args.extents:
+        parser.error('--extents are those of whole pictures: give no --crop-size')
     raise_if_any([f'{path.absolute()} does not exist' for path in args.input if not path.exists()])
     clips = find_clips(args.input)
     if not clips:

@@ -156,6 +156,13 @@ def test_reloblur(tmp_path, layout, small_counts, monkeypatch, capsys):
         assert item.extent is not None and set(np.unique(item.extent.extent())) == {0.0, 16.0}
 
 
+def test_reloblur_in_crops_has_no_extents_of_them(tmp_path, small_counts, capsys):
+    reloblur_tree(tmp_path / 'data', masks=tmp_path / 'data')
+    prepared(reloblur.main, '--input', tmp_path / 'data', '--output', tmp_path / 'out', '--crop-size', 16)
+    assert 'train: stored as crops' in capsys.readouterr().out
+    assert {path.parent.name for path in (tmp_path / 'out').glob('*/extent')} == {'test'}
+
+
 def test_reloblur_without_masks_and_with_some(tmp_path, small_counts, capsys):
     reloblur_tree(tmp_path / 'data')
     args = ['--input', tmp_path / 'data', '--output', tmp_path / 'out']

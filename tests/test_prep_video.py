@@ -211,7 +211,13 @@ def test_what_is_no_clip(tmp_path, capsys):
         path.unlink()
     save_frames(tmp_path / 'in/short', moving(4))
     assert 'No shot has 7 frames in a row' in refused(capsys, '--input', tmp_path / 'in', *out)
-    for flags in (['--frames', '8'], ['--frames', '1'], ['--min-sharpness', '2'], ['--gap', '-1']):
+    for flags in (
+        ['--extents', '--crop-size', '8'],
+        ['--frames', '8'],
+        ['--frames', '1'],
+        ['--min-sharpness', '2'],
+        ['--gap', '-1'],
+    ):
         with pytest.raises(SystemExit) as ended:
             run(main, ['--input', str(tmp_path / 'in'), '--output', str(tmp_path / 'out'), *flags])
         assert ended.value.code == 2
