@@ -1,8 +1,8 @@
 """Preparation of paired blurred / sharp pictures as the LMDB folders that BasicSR reads.
 
-Command lines: ``python -m datasets_prep.gopro``, ``.hide``, ``.realblur``, ``.folder_pair`` (own pictures),
-``.demo``, ``.known_blur``, ``.small`` and ``.verify``; each explains itself with ``--help``. From Python:
-`write_pairs`.
+Command lines: ``python -m datasets_prep.gopro``, ``.hide``, ``.realblur``, ``.rsblur``, ``.reloblur``, ``.reds``,
+``.bsd``, ``.folder_pair`` (own pairs), ``.video`` (own video), ``.shake`` (own sharp pictures) and ``.verify``; each
+explains itself with ``--help``. From Python: `write_pairs`.
 """
 
 from datasets_prep.crops import Crop

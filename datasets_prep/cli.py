@@ -24,7 +24,9 @@ def new_parser(module: str, *, description: str) -> argparse.ArgumentParser:
 
 
 def add_archive_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--input', type=Path, required=True, help='folder where the archive was unpacked')
+    parser.add_argument(
+        '--input', type=Path, nargs='+', required=True, help='folder where the archive was unpacked, or its zip or tar'
+    )
     parser.add_argument('--partial', action='store_true', help='accept another number of pairs than the published one')
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets_prep.archives import ArchivePath
 from datasets_prep.crops import Crop
 from datasets_prep.images import encode, load
 from datasets_prep.pairs import Pair
@@ -12,10 +13,17 @@ from datasets_prep.pairs import Pair
 
 @dataclass(frozen=True)
 class Encoded:
-    """Entries (key, blurred PNG, sharp PNG) of one pair; none where there are problems."""
+    """What becomes of one pair.
+
+    Attributes:
+        entries: (key, blurred PNG, sharp PNG); none where there are problems.
+        problems: a message each.
+        fitting: the largest crop that fits, where the pictures are too small for the one that is asked for.
+    """
 
     entries: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    fitting: int | None = None
 
 
 def encode_pair(pair: Pair, *, crop: Crop | None) -> Encoded:
@@ -25,13 +33,13 @@ def encode_pair(pair: Pair, *, crop: Crop | None) -> Encoded:
         try:
             loaded.append(load(source))
         except ValueError as error:
-            name = source if isinstance(source, Path) else f"the {side} picture of key '{pair.key}'"
+            name = source if isinstance(source, (Path, ArchivePath)) else f"the {side} picture of key '{pair.key}'"
             problems.append(f'{name}: {error}')
     if problems:
         return Encoded(problems=problems)
 
     (lq, lq_png), (gt, gt_png) = loaded
-    name = f'{pair.lq} and {pair.gt}' if isinstance(pair.lq, Path) else f"key '{pair.key}'"
+    name = f'{pair.lq} and {pair.gt}' if isinstance(pair.lq, (Path, ArchivePath)) else f"key '{pair.key}'"
     if lq.shape != gt.shape:
         sizes = ' but the sharp one '.join(f'{height}x{width}' for height, width, _ in (lq.shape, gt.shape))
         return Encoded(problems=[f'{name}: the blurred picture is {sizes} (height x width)'])
@@ -40,7 +48,7 @@ def encode_pair(pair: Pair, *, crop: Crop | None) -> Encoded:
     try:
         windows = crop.windows(height=lq.shape[0], width=lq.shape[1])
     except ValueError as error:
-        return Encoded(problems=[f'{name}: {error}'])
+        return Encoded(problems=[f'{name}: {error}'], fitting=min(lq.shape[:2]))
     entries = []
     for index, (row, column) in enumerate(windows):
         here = slice(row, row + crop.size), slice(column, column + crop.size)

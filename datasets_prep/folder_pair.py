@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets_prep.cli import add_writing_arguments, new_parser, positive, run
-from datasets_prep.crops import Crop
+from datasets_prep.cli import add_writing_arguments, new_parser, run
 from datasets_prep.errors import raise_if_any
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
+from datasets_prep.parts import add_crop_arguments, crop_of
 from datasets_prep.trees import SUFFIXES, pictures
 
 
@@ -41,17 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--lq', type=Path, required=True, help='folder of the blurred pictures')
     parser.add_argument('--gt', type=Path, required=True, help='folder of the sharp pictures')
     parser.add_argument('--recursive', action='store_true', help='take the pictures in subfolders, too')
-    parser.add_argument('--crop-size', type=positive, help='store square crops instead of whole pictures')
-    parser.add_argument('--crop-step', type=positive, help='distance of the crops (default: half of their size)')
+    add_crop_arguments(parser, of='')
     add_writing_arguments(parser, output=None)
     args = parser.parse_args(argv)
-    if args.crop_step and not args.crop_size:
-        parser.error('--crop-step needs --crop-size')
+    crop = crop_of(parser, args)
 
     problems: list[str] = []
     pairs = find_pairs(lq=args.lq, gt=args.gt, recursive=args.recursive, problems=problems)
     raise_if_any(problems)
-    crop = Crop(args.crop_size, args.crop_step or max(1, args.crop_size // 2)) if args.crop_size else None
     paired_set = PairedSet(pairs, args.output / 'input.lmdb', args.output / 'target.lmdb', crop, 'own pictures')
     prepare([paired_set], workers=args.workers, overwrite=args.overwrite)
     return 0

@@ -17,70 +17,89 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
-from datasets_prep.errors import raise_if_any
+from datasets_prep.errors import PrepError, raise_if_any
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
-from datasets_prep.trees import count_problems, find_root, pictures, subfolders
+from datasets_prep.parts import evenly_spread
+from datasets_prep.places import REPACKED, first, may_be, nothing_found, open_inputs, pair_of_folders
+from datasets_prep.trees import count_problems, pictures, subfolders
 
 EXPECTED_PAIRS = {'train': 2103, 'test': 1111}
 EXPECTED_TREE = (
     'Expected is {train,test}/GOPRxxxx_xx_xx/{blur,blur_gamma,sharp}/NNNNNN.png, or repackaged '
-    '{train,test}/{input,target} or {train,test}/{blur,sharp} with <scene>-<NNNNNN>.png. The authors publish the '
-    'archive (GOPRO_Large) at https://seungjunnah.github.io/Datasets/gopro'
+    '{train,test}/{input,target} or {train,test}/{blur,sharp} with <scene>-<NNNNNN>.png (docs/data.md lists all). The '
+    'authors publish the archive (GOPRO_Large) at https://seungjunnah.github.io/Datasets/gopro'
 )
 PARTS = ('train', 'test', 'val')
+# Where those who repackaged the archive have a part: MIMO-UNet and NAFNet, Restormer's tests, Uformer, and where
+# Restormer downloads the training pictures to.
+FLAT_PLACES = {
+    'train': ('train', 'train/GoPro', 'GoPro/train', 'Downloads/GoPro'),
+    'test': ('test', 'test/GoPro', 'GoPro/test'),
+}
 
 
-def flat_folders(part: Path, *, variant: str) -> tuple[Path, Path] | None:
-    """The two folders of a repackaged archive's part, None if it is not one.
+@dataclass(frozen=True)
+class Part:
+    """The folders of a part: blurred, sharp, and what the names in them begin with in the keys."""
 
-    ``{input,target}`` is taken for the variant "blur" alone, which is what those who repackaged it use.
+    place: FilePath
+    folders: Sequence[tuple[FilePath, FilePath, str]]
+
+
+def find_part(place: FilePath, *, part: str, variant: str, alone: bool) -> Part | None:
+    """A part of the archive, if it is in this place.
+
+    Args:
+        place: where the archive may begin.
+        part: "train" or "test".
+        variant: "blur" or "blur_gamma". ``{input,target}`` is taken for "blur" alone, which is what those who
+            repackaged it use.
+        alone: no other part is looked for, so that the place itself may be it.
     """
-    names = [(variant, 'sharp')] + ([('input', 'target')] if variant == 'blur' else [])
-    for folder in (part, part / 'GoPro'):
-        for lq, gt in names:
-            if (folder / lq).is_dir() and (folder / gt).is_dir():
-                return folder / lq, folder / gt
+    names = REPACKED if variant == 'blur' else [(variant, 'sharp')]
+    itself = [place] if alone and may_be(place, part) and not is_scene(place) else []
+    flat = [place / name for name in FLAT_PLACES[part]] + itself
+    for folder in flat:
+        pair = pair_of_folders(folder, names)
+        if pair:
+            return Part(folder, [(*pair, '')])
+    for folder in [place / part, *itself]:
+        scenes = [scene for scene in subfolders(folder) if (scene / 'sharp').is_dir()]
+        if scenes and (folder not in itself or all(is_scene(scene) for scene in scenes)):
+            return Part(folder, [(scene / variant, scene / 'sharp', f'{scene.name}-') for scene in scenes])
     return None
 
 
-def scenes(part: Path) -> list[Path]:
-    return [scene for scene in subfolders(part) if (scene / 'sharp').is_dir()]
+def is_scene(folder: FilePath) -> bool:
+    """Whether it is one of the original's folders, which hold few pictures of the whole."""
+    return folder.name.startswith('GOPR') and (folder / 'sharp').is_dir()
 
 
-def find_pairs(part: Path, *, variant: str, problems: list[str]) -> list[Pair]:
+def find_pairs(part: Part, *, problems: list[str]) -> list[Pair]:
     """The pairs of one part, under keys such as ``GOPR0372_07_00-000047`` for either layout.
 
     Args:
-        part: the folder ``train`` or ``test``.
-        variant: "blur" or "blur_gamma".
+        part: its folders.
         problems: findings are appended here.
     """
-    flat = flat_folders(part, variant=variant)
-    if not part.is_dir():
-        problems.append(f'the folder {part} is missing (--parts can leave it out)')
-    if flat is not None:
-        lq, gt = ([(path.stem, path) for path in pictures(folder)] for folder in flat)
-    else:
-        lq, gt = [], []
-        for scene in scenes(part):
-            for files, folder in ((lq, scene / variant), (gt, scene / 'sharp')):
-                if folder.is_dir():
-                    files += [(f'{scene.name}-{path.stem}', path) for path in pictures(folder)]
-                else:
-                    problems.append(f'the folder {folder} is missing')
+    lq: list[tuple[str, FilePath]] = []
+    gt: list[tuple[str, FilePath]] = []
+    for blurred, sharp, scene in part.folders:
+        for files, folder in ((lq, blurred), (gt, sharp)):
+            if folder.is_dir():
+                files += [(f'{scene}{path.stem}', path) for path in pictures(folder)]
+            else:
+                problems.append(f'the folder {folder} is missing')
     return match(lq=index_by_key(lq, problems=problems), gt=index_by_key(gt, problems=problems), problems=problems)
-
-
-def evenly_spread(pairs: Sequence[Pair], *, count: int) -> list[Pair]:
-    """`count` of the pairs (all, if there are fewer) at equal distances: number ``i * len(pairs) // count``."""
-    count = min(count, len(pairs))
-    return [pairs[i * len(pairs) // count] for i in range(count)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,21 +116,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = args.output or Path('datasets/GoPro' if args.variant == 'blur' else 'datasets/GoPro_gamma')
 
     needed = ['train'] * ('train' in args.parts) + ['test'] * bool({'test', 'val'} & set(args.parts))
-    root = find_root(
-        args.input,
-        is_root=lambda root: any(
-            flat_folders(root / part, variant=args.variant) or scenes(root / part) for part in needed
-        ),
-        expected=EXPECTED_TREE,
-    )
+    inputs = open_inputs(args.input, expected=EXPECTED_TREE)
+    parts = {}
+    for name in needed:
+        look = partial(find_part, part=name, variant=args.variant, alone=len(needed) == 1)
+        parts[name] = first(inputs, look)
+    places = [part.place for part in parts.values() if part is not None]
+    if not places:
+        undivided = first(inputs, partial(find_part, part='train', variant=args.variant, alone=True))
+        if undivided is not None and len(needed) > 1:
+            raise PrepError(
+                f'{undivided.place} is not divided into train and test: say which of them it is, as in --parts train'
+            )
+        raise nothing_found(inputs, expected=EXPECTED_TREE)
     problems: list[str] = []
-    found = {}
-    for part in needed:
-        found[part] = find_pairs(root / part, variant=args.variant, problems=problems)
+    found: dict[str, list[Pair]] = {}
+    for name, part in parts.items():
+        if part is None:
+            problems.append(f'the folder {places[0].parent / name} is missing (--parts can leave it out)')
+            continue
+        found[name] = find_pairs(part, problems=problems)
         problems += count_problems(
-            len(found[part]), expected=EXPECTED_PAIRS[part], what=str(root / part), partial=args.partial
+            len(found[name]), expected=EXPECTED_PAIRS[name], what=str(part.place), partial=args.partial
         )
-    raise_if_any(problems, advice=f'Looked at {root.absolute()}. {EXPECTED_TREE}')
+    raise_if_any(problems, advice=f'Looked at {places[0].absolute()}. {EXPECTED_TREE}')
 
     def paired_set(part: str, names: tuple[str, str], pairs: Sequence[Pair], crop: Crop | None) -> PairedSet:
         lq, gt = (output / part / f'{name}.lmdb' for name in names)

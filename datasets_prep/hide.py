@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
 from datasets_prep.errors import raise_if_any
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
-from datasets_prep.trees import count_problems, find_root, pictures
+from datasets_prep.places import first, nothing_found, open_inputs, pair_of_folders
+from datasets_prep.trees import count_problems, pictures
 
 EXPECTED_PAIRS = 2025
 EXPECTED_TREE = (
@@ -25,29 +28,41 @@ EXPECTED_TREE = (
 BLURRED_FOLDERS = ('test/test-close-ups', 'test/test-long-shot')
 
 
-def repackaged_folder(root: Path) -> Path | None:
-    """The folder that holds ``input`` and ``target``, None if this is not a repackaged archive."""
-    for folder in (root, root / 'HIDE', root / 'test', root / 'test' / 'HIDE'):
-        if (folder / 'input').is_dir() and (folder / 'target').is_dir():
-            return folder
+@dataclass(frozen=True)
+class Tree:
+    """Where the test pictures are.
+
+    Attributes:
+        root: where the archive begins.
+        blurred, sharp: folders.
+        original: the authors' tree, whose sharp folder holds the training pictures too.
+    """
+
+    root: FilePath
+    blurred: Sequence[FilePath]
+    sharp: FilePath
+    original: bool
+
+
+def find_tree(place: FilePath) -> Tree | None:
+    """The archive, if it begins in this place; it may be repackaged."""
+    if (place / 'GT').is_dir() and any((place / folder).is_dir() for folder in BLURRED_FOLDERS):
+        return Tree(place, [place / name for name in BLURRED_FOLDERS], place / 'GT', original=True)
+    for folder in (place, place / 'HIDE', place / 'test', place / 'test' / 'HIDE'):
+        pair = pair_of_folders(folder)
+        if pair:
+            return Tree(place, [pair[0]], pair[1], original=False)
     return None
 
 
-def is_original(root: Path) -> bool:
-    return (root / 'GT').is_dir() and any((root / folder).is_dir() for folder in BLURRED_FOLDERS)
-
-
-def find_pairs(root: Path, *, problems: list[str]) -> list[Pair]:
+def find_pairs(tree: Tree, *, problems: list[str]) -> list[Pair]:
     """The test pairs; findings are appended to `problems`."""
-    repackaged = repackaged_folder(root)
-    folders = [root / name for name in BLURRED_FOLDERS] if repackaged is None else [repackaged / 'input']
-    sharp = root / 'GT' if repackaged is None else repackaged / 'target'
-    problems += [f'the folder {folder} is missing' for folder in folders if not folder.is_dir()]
-    blurred = [path for folder in folders if folder.is_dir() for path in pictures(folder)]
+    problems += [f'the folder {folder} is missing' for folder in tree.blurred if not folder.is_dir()]
+    blurred = [path for folder in tree.blurred if folder.is_dir() for path in pictures(folder)]
     lq = index_by_key([(path.stem, path) for path in blurred], problems=problems)
-    # The original's GT folder holds the training pictures too, which need no partner among the test pictures.
+    # The training pictures need no partner among the test pictures.
     wanted = {path.stem for path in blurred}
-    sharp_files = [path for path in pictures(sharp) if repackaged is not None or path.stem in wanted]
+    sharp_files = [path for path in pictures(tree.sharp) if not tree.original or path.stem in wanted]
     gt = index_by_key([(path.stem, path) for path in sharp_files], problems=problems)
     return match(lq=lq, gt=gt, problems=problems)
 
@@ -58,15 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_writing_arguments(parser, output='datasets/HIDE')
     args = parser.parse_args(argv)
 
-    root = find_root(
-        args.input,
-        is_root=lambda root: is_original(root) or repackaged_folder(root) is not None,
-        expected=EXPECTED_TREE,
-    )
+    inputs = open_inputs(args.input, expected=EXPECTED_TREE)
+    tree = first(inputs, find_tree)
+    if tree is None:
+        raise nothing_found(inputs, expected=EXPECTED_TREE)
     problems: list[str] = []
-    pairs = find_pairs(root, problems=problems)
-    problems += count_problems(len(pairs), expected=EXPECTED_PAIRS, what=str(root), partial=args.partial)
-    raise_if_any(problems, advice=f'Looked at {root.absolute()}. {EXPECTED_TREE}')
+    pairs = find_pairs(tree, problems=problems)
+    problems += count_problems(len(pairs), expected=EXPECTED_PAIRS, what=str(tree.root), partial=args.partial)
+    raise_if_any(problems, advice=f'Looked at {tree.root.absolute()}. {EXPECTED_TREE}')
 
     folder = (args.output or Path('datasets/HIDE')) / 'test'
     paired_set = PairedSet(pairs, folder / 'input.lmdb', folder / 'target.lmdb', None, 'HIDE test')

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from datasets_prep.pairs import Source
+from datasets_prep.pairs import Made, Source
 
 # BasicSR's level, written to meta_info.txt.
 COMPRESS_LEVEL = 1
@@ -110,6 +110,8 @@ def load(source: Source) -> tuple[np.ndarray, bytes | None]:
     Raises:
         ValueError: the file cannot be read or decoded, or the array is not uint8 of shape (H, W, 3).
     """
+    if isinstance(source, Made):
+        source = source.make()
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or source.size == 0:
             raise ValueError(f'an array must be uint8 of shape (H, W, 3), got {source.dtype} {source.shape}')

@@ -140,17 +140,22 @@ def _store(paired_set: PairedSet, *, workers: int, progress: bool) -> None:
             unit='pair',
             disable=None if progress else True,
         )
-        problems, batch = [], []
+        problems, fitting, batch = [], [], []
         encode = partial(encode_pair, crop=crop)
         with bar, closing(ordered_map(encode, todo, workers=min(workers, len(todo) or 1))) as results:
             for encoded in results:
                 problems += encoded.problems
+                fitting += [encoded.fitting] if encoded.fitting else []
                 batch += encoded.entries
                 if sum(len(a) + len(b) for _, a, b in batch) >= BATCH_BYTES:
                     _commit(batch, lq_env=lq_env, gt_env=gt_env)
                     batch = []
                 bar.update()
         _commit(batch, lq_env=lq_env, gt_env=gt_env)
+    if problems and len(fitting) == len(problems):
+        raise_if_any(
+            problems, advice=f'These pictures are too small for the crops: --crop-size {min(fitting)} fits all.'
+        )
     raise_if_any(problems, advice=f'Repair these files and start again: all others are kept in {lq.parent}.')
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets_prep.archives import ArchivePath
 from datasets_prep.crops import Crop
 from datasets_prep.images import COMPRESS_LEVEL
-from datasets_prep.pairs import Pair, key_problems
+from datasets_prep.inspection import read_keys
+from datasets_prep.pairs import Made, Pair, Source, key_problems
 from datasets_prep.storage import Folder
 
 
@@ -55,8 +57,7 @@ class PairedSet:
 
     def source_bytes(self) -> int:
         """Size of all source files together; it tells replaced files from the ones a finished set was made of."""
-        paths = [source for pair in self.pairs for source in (pair.lq, pair.gt) if isinstance(source, Path)]
-        return sum(path.stat().st_size for path in paths if path.is_file())
+        return sum(_source_bytes(source) for pair in self.pairs for source in (pair.lq, pair.gt))
 
     def input_problems(self) -> list[str]:
         problems = key_problems(self.pairs)
@@ -64,7 +65,7 @@ class PairedSet:
             f"key '{pair.key}': a picture must be a Path or a numpy array, not {type(picture).__name__}"
             for pair in self.pairs
             for picture in (pair.lq, pair.gt)
-            if not isinstance(picture, (Path, np.ndarray))
+            if not isinstance(picture, (Path, ArchivePath, Made, np.ndarray))
         ]
         problems += [f'{path} must end in .lmdb' for path in (self.lq, self.gt) if path.suffix != '.lmdb']
         if self.lq.absolute() == self.gt.absolute():
@@ -81,7 +82,7 @@ class PairedSet:
         plan, problems = self.plan(), []
         for folder in self.folders:
             manifest = folder.manifest()
-            if manifest is None:
+            if manifest is None or _is_empty(folder):
                 continue
             differing = [name for name in plan if manifest['plan'].get(name) != plan[name]]
             if differing:
@@ -107,3 +108,16 @@ class PairedSet:
             begun = folder.manifest()
             if begun is not None and (finished or begun['plan'] != plan):
                 folder.discard(folder.partial)
+
+
+def _is_empty(folder: Folder) -> bool:
+    """Whether a set was begun and nothing stored, so that it may as well be begun with other options."""
+    return not folder.final.exists() and not ((folder.partial / 'data.mdb').is_file() and read_keys(folder.partial))
+
+
+def _source_bytes(source: Source) -> int:
+    if isinstance(source, Path):
+        return source.stat().st_size if source.is_file() else 0
+    if isinstance(source, ArchivePath):
+        return source.size()
+    return source.source_bytes() if isinstance(source, Made) else 0

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import string
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Union
 
 import numpy as np
 
 from aibnet_arch.messages import some
+from datasets_prep.archives import FilePath
 
 SAFE_CHARACTERS = frozenset(string.ascii_letters + string.digits + '_-')
 # LMDB's limit is 511 bytes; a crop adds "_s" and a number.
 MAX_KEY_LENGTH = 511 - 8
 
-Source = Union[Path, np.ndarray]
+
+class Made(ABC):
+    """A picture that is made in the process that needs it, when it is needed: large sets do not fit into memory."""
+
+    @abstractmethod
+    def make(self) -> np.ndarray:
+        """The picture, (H, W, 3) uint8 BGR."""
+
+    @abstractmethod
+    def source_bytes(self) -> int:
+        """Size of what it is made of, which tells replaced files."""
+
+
+Source = Union[FilePath, Made, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Pair:
     """One blurred picture (`lq`) and its sharp one (`gt`) under one key.
 
-    A source is the path of a picture file, or a uint8 array of shape (H, W, 3) in OpenCV's BGR order.
+    A source is the path of a picture file (perhaps in an archive), a picture to be `Made`, or a uint8 array of shape
+    (H, W, 3) in OpenCV's BGR order.
     """
 
     key: str
@@ -41,14 +56,14 @@ def safe_key(name: str) -> str:
     return ''.join(c if c in SAFE_CHARACTERS else '_' if c.isascii() else f'u{ord(c):04x}' for c in name)
 
 
-def index_by_key(files: Iterable[tuple[str, Path]], *, problems: list[str]) -> dict[str, Path]:
+def index_by_key(files: Iterable[tuple[str, FilePath]], *, problems: list[str]) -> dict[str, FilePath]:
     """Maps safe keys to files; two files whose names give one key are added to `problems`, both named.
 
     Args:
         files: (name, path); the name need not be safe.
         problems: findings are appended here.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, FilePath] = {}
     for name, path in files:
         key = safe_key(name)
         if key in found:
@@ -58,7 +73,7 @@ def index_by_key(files: Iterable[tuple[str, Path]], *, problems: list[str]) -> d
     return found
 
 
-def match(*, lq: Mapping[str, Path], gt: Mapping[str, Path], problems: list[str]) -> list[Pair]:
+def match(*, lq: Mapping[str, FilePath], gt: Mapping[str, FilePath], problems: list[str]) -> list[Pair]:
     """Pairs of equal key, sorted by it; files without a partner are added to `problems`, the first ten by name."""
     for files, others, missing in ((lq, gt, 'sharp'), (gt, lq, 'blurred')):
         alone = [files[key] for key in sorted(files.keys() - others.keys())]

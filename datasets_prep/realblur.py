@@ -6,40 +6,74 @@ such as scene230_7.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from aibnet_arch.messages import some
+from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
 from datasets_prep.errors import raise_if_any
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
-from datasets_prep.trees import count_problems, find_root
+from datasets_prep.places import first, may_be, nothing_found, open_inputs, pair_of_folders
+from datasets_prep.trees import count_problems, pictures
 
+REPACKED_NAME = re.compile('(?<![a-z])(blur|gt)_')
 EXPECTED_PAIRS = {'train': 3758, 'test': 980}
 EXPECTED_TREE = (
     'Expected are RealBlur_{J,R}_{train,test}_list.txt and, beside them, the folders the lists name: '
     'RealBlur-J_ECC_IMCORR_centroid_itensity_ref/sceneNNN/{gt/gt_N.png,blur/blur_N.png} and '
-    'RealBlur-R_BM3D_ECC_IMCORR_centroid_itensity_ref/... '
+    'RealBlur-R_BM3D_ECC_IMCORR_centroid_itensity_ref/..., or repackaged {train,test}/RealBlur_{J,R}/{input,target}. '
     'The authors publish the archive (RealBlur) at https://cg.postech.ac.kr/research/realblur/'
 )
 
 
-def list_file(root: Path, *, subset: str, part: str) -> Path:
-    return root / f'RealBlur_{subset}_{part}_list.txt'
+@dataclass(frozen=True)
+class Part:
+    """Where a part is: the authors' list file, or in a repackaged archive the blurred and the sharp folder."""
+
+    place: FilePath
+    folders: tuple[FilePath, FilePath] | None
 
 
-def find_pairs(listed: Path, *, problems: list[str]) -> list[Pair]:
+def find_part(place: FilePath, *, subset: str, part: str, alone: bool) -> Part | None:
+    """A part of the archive, if it is in this place.
+
+    Args:
+        place: where the archive may begin.
+        subset: "J" or "R".
+        part: "train" or "test".
+        alone: no other part is looked for, so that a folder of the subset alone may be it.
+    """
+    listed = place / f'RealBlur_{subset}_{part}_list.txt'
+    if listed.is_file():
+        return Part(listed, None)
+    # Restormer's and HI-Diff's trees, and the folder of the subset itself.
+    names = (f'RealBlur_{subset}', f'RealBlur-{subset}')
+    folders = [place / part / name for name in names] + [place / name / part for name in names]
+    if alone and may_be(place, part):
+        folders += [place / name for name in names] + [place] * (place.name in names)
+    for folder in folders:
+        pair = pair_of_folders(folder)
+        if pair:
+            return Part(folder, pair)
+    return None
+
+
+def listed_pairs(listed: FilePath, *, problems: list[str]) -> list[Pair]:
     """The pairs of a list file, whose lines are ``<sharp> <blurred> `` relative to its folder.
 
     Args:
         listed: the list file.
         problems: findings are appended here.
     """
-    lq: list[tuple[str, Path]] = []
-    gt: list[tuple[str, Path]] = []
+    lq: list[tuple[str, FilePath]] = []
+    gt: list[tuple[str, FilePath]] = []
     for number, line in enumerate(listed.read_text(encoding='utf-8-sig').splitlines(), start=1):
         fields = line.split()
         if not fields:
@@ -54,6 +88,15 @@ def find_pairs(listed: Path, *, problems: list[str]) -> list[Pair]:
     if missing:
         problems.append(f'{len(missing)} file(s) that {listed} names are missing: {some(missing)}')
     return match(lq=index_by_key(lq, problems=problems), gt=index_by_key(gt, problems=problems), problems=problems)
+
+
+def repackaged_pairs(folders: tuple[FilePath, FilePath], *, problems: list[str]) -> list[Pair]:
+    """The pairs of two folders, by names that are equal but for ``blur`` and ``gt`` in them."""
+    lq, gt = (
+        index_by_key([(REPACKED_NAME.sub('', path.stem), path) for path in pictures(folder)], problems=problems)
+        for folder in folders
+    )
+    return match(lq=lq, gt=gt, problems=problems)
 
 
 def picture_name(path: str, *, kind: str) -> str | None:
@@ -75,24 +118,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     output = args.output or Path(f'datasets/RealBlur-{args.subset}')
 
-    root = find_root(
-        args.input,
-        is_root=lambda root: any(list_file(root, subset=args.subset, part=part).is_file() for part in args.parts),
-        expected=EXPECTED_TREE,
-    )
-    problems, sets = [], []
-    for part, expected in EXPECTED_PAIRS.items():
-        if part not in args.parts:
-            continue
-        listed = list_file(root, subset=args.subset, part=part)
-        if not listed.is_file():
+    inputs = open_inputs(args.input, expected=EXPECTED_TREE)
+    parts = {}
+    for name in args.parts:
+        look = partial(find_part, subset=args.subset, part=name, alone=len(args.parts) == 1)
+        parts[name] = first(inputs, look)
+    places = [part.place.parent for part in parts.values() if part is not None]
+    if not places:
+        raise nothing_found(inputs, expected=EXPECTED_TREE)
+    problems: list[str] = []
+    sets = []
+    for name, part in parts.items():
+        if part is None:
+            listed = places[0] / f'RealBlur_{args.subset}_{name}_list.txt'
             problems.append(f'the list {listed} is missing (--parts can leave it out)')
             continue
-        pairs = find_pairs(listed, problems=problems)
-        problems += count_problems(len(pairs), expected=expected, what=str(listed), partial=args.partial)
-        lq, gt = (output / part / f'{name}.lmdb' for name in ('input', 'target'))
-        sets.append(PairedSet(pairs, lq, gt, None, f'RealBlur-{args.subset} {part}'))
-    raise_if_any(problems, advice=f'Looked at {root.absolute()}. {EXPECTED_TREE}')
+        if part.folders is None:
+            pairs = listed_pairs(part.place, problems=problems)
+        else:
+            pairs = repackaged_pairs(part.folders, problems=problems)
+        problems += count_problems(
+            len(pairs), expected=EXPECTED_PAIRS[name], what=str(part.place), partial=args.partial
+        )
+        lq, gt = (output / name / f'{side}.lmdb' for side in ('input', 'target'))
+        sets.append(PairedSet(pairs, lq, gt, None, f'RealBlur-{args.subset} {name}'))
+    raise_if_any(problems, advice=f'Looked at {places[0].absolute()}. {EXPECTED_TREE}')
     prepare(sets, workers=args.workers, overwrite=args.overwrite)
     return 0
 

@@ -13,24 +13,23 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from datasets_prep.archives import FilePath
 from datasets_prep.camera_shake import MovingPart, Shake, random_path, random_turns, soft_blob
 from datasets_prep.cli import add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import raise_if_any
-from datasets_prep.images import decode
+from datasets_prep.images import load
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
-from datasets_prep.pairs import Pair, index_by_key
-from datasets_prep.pool import ordered_map
+from datasets_prep.pairs import Made, Pair, index_by_key
 from datasets_prep.sensor import Sensor, to_light
 from datasets_prep.trees import pictures
 
@@ -66,6 +65,11 @@ class ShakeSettings:
     quality: int = 75
     largest_side: int = 800
     seed: int = 2026
+
+    @property
+    def left_alone(self) -> int:
+        """How many exposures of a picture are left sharp: the first ones."""
+        return round(self.sharp * self.exposures)
 
     def problems(self) -> Iterator[str]:
         """What is out of range, a message each."""
@@ -121,34 +125,81 @@ def shaken_pairs(key: str, sharp: np.ndarray, *, settings: ShakeSettings) -> lis
         sharp: (H, W, 3) uint8.
         settings: amounts.
     """
-    rng = np.random.default_rng([settings.seed, *hashlib.sha256(key.encode()).digest()])
-    target = reduced(sharp, settings.largest_side)
-    left_alone = round(settings.sharp * settings.exposures)
-    pairs = []
-    for number in range(settings.exposures):
-        name = f'{key}-{number}'
-        sensor = draw_sensor(settings, rng)
-        if number < left_alone:
-            # Compressed as files are, and to be given back as it is.
-            spoiled = Sensor(quality=sensor.quality).record(to_light(target), rng)
-            pairs.append(Pair(name, spoiled, spoiled))
-            continue
-        shake = draw_shake(*target.shape[:2], settings=settings, rng=rng)
-        light = shake.expose(sensor.unclipped(to_light(target)))
-        pairs.append(Pair(name, sensor.record(light, rng), target))
-    return pairs
+    rng, target = _random_numbers(key, settings), reduced(sharp, settings.largest_side)
+    return [
+        Pair(f'{key}-{number}', *_expose(target, number, settings=settings, rng=rng))
+        for number in range(settings.exposures)
+    ]
 
 
-def shake_files(files: dict[str, Path], *, settings: ShakeSettings, workers: int) -> list[Pair]:
-    """The pairs of all pictures, in the order of their keys."""
-    blurred = ordered_map(partial(_of_file, settings=settings), sorted(files.items()), workers=workers)
-    bar = tqdm(blurred, total=len(files), desc='blurring', unit='picture', disable=not sys.stderr.isatty())
-    return [pair for pairs in bar for pair in pairs]
+@dataclass(frozen=True)
+class Shaken(Made):
+    """One side of an exposure of a picture file; the same as in `shaken_pairs`.
+
+    Attributes:
+        key, number: name of the picture, and which of its exposures.
+        side: 0 for the blurred picture, 1 for the sharp one.
+    """
+
+    path: FilePath
+    key: str
+    number: int
+    side: int
+    settings: ShakeSettings
+
+    def make(self) -> np.ndarray:
+        target = _target(self.path, self.settings.largest_side)
+        if self.side and self.number >= self.settings.left_alone:
+            return target
+        rng = _random_numbers(self.key, self.settings)
+        for number in range(self.number):
+            _skip(target, number, settings=self.settings, rng=rng)
+        return _expose(target, self.number, settings=self.settings, rng=rng)[self.side]
+
+    def source_bytes(self) -> int:
+        return self.path.stat().st_size if isinstance(self.path, Path) else 0
 
 
-def _of_file(file: tuple[str, Path], *, settings: ShakeSettings) -> list[Pair]:
-    key, path = file
-    return shaken_pairs(key, decode(path.read_bytes()), settings=settings)
+def pairs_of_files(files: Mapping[str, FilePath], *, settings: ShakeSettings) -> list[Pair]:
+    """The pairs of all pictures, made when they are needed."""
+    return [
+        Pair(f'{key}-{number}', *(Shaken(path, key, number, side, settings) for side in (0, 1)))
+        for key, path in files.items()
+        for number in range(settings.exposures)
+    ]
+
+
+def _random_numbers(key: str, settings: ShakeSettings) -> np.random.Generator:
+    return np.random.default_rng([settings.seed, *hashlib.sha256(key.encode()).digest()])
+
+
+def _expose(
+    target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blurred and sharp picture of an exposure."""
+    sensor = draw_sensor(settings, rng)
+    if number < settings.left_alone:
+        # Compressed as files are, and to be given back as it is.
+        spoiled = Sensor(quality=sensor.quality).record(to_light(target), rng)
+        return spoiled, spoiled
+    shake = draw_shake(*target.shape[:2], settings=settings, rng=rng)
+    return sensor.record(shake.expose(sensor.unclipped(to_light(target))), rng), target
+
+
+def _skip(target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.random.Generator) -> None:
+    """Draw what `_expose` draws."""
+    draw_sensor(settings, rng)
+    if number >= settings.left_alone:
+        draw_shake(*target.shape[:2], settings=settings, rng=rng)
+    rng.standard_normal(target.shape, dtype=np.float32)  # the sensor's noise
+
+
+@lru_cache(maxsize=1)
+def _target(path: FilePath, largest_side: int) -> np.ndarray:
+    try:
+        return reduced(load(path)[0], largest_side)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -196,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not files and not problems:
         problems.append(f'no pictures in {arguments.input.absolute()}')
     raise_if_any(problems)
-    pairs = shake_files(files, settings=settings, workers=arguments.workers)
+    pairs = pairs_of_files(files, settings=settings)
     crop = Crop(arguments.crop_size, max(1, arguments.crop_size * 3 // 4)) if arguments.crop_size else None
     paired_set = PairedSet(
         pairs, arguments.output / 'input.lmdb', arguments.output / 'target.lmdb', crop, f'shaken: {settings}'

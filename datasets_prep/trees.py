@@ -2,58 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import overload
 
-from datasets_prep.errors import PrepError
+from datasets_prep.archives import FilePath
 
 SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
 
 
-def pictures(folder: Path, *, recursive: bool = False) -> list[Path]:
+def is_hidden(name: str) -> bool:
+    """Whether a file manager has left the file or folder: ``._000047.png``, ``__MACOSX``."""
+    return name.startswith('.') or name == '__MACOSX'
+
+
+@overload
+def pictures(folder: Path, *, recursive: bool = ...) -> list[Path]: ...
+
+
+@overload
+def pictures(folder: FilePath, *, recursive: bool = ...) -> list[FilePath]: ...
+
+
+def pictures(folder, *, recursive=False):
     """The picture files of a folder, sorted; text files, hidden files and those in hidden folders are left out."""
     found = folder.rglob('*') if recursive else folder.iterdir()
     return sorted(
         path
         for path in found
         if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith('.') for part in path.relative_to(folder).parts)
+        and not any(is_hidden(part) for part in path.parts[len(folder.parts) :])
         and path.is_file()
     )
 
 
-def subfolders(folder: Path) -> list[Path]:
+def subfolders(folder: FilePath) -> list[FilePath]:
     """The folders in a folder, sorted, hidden ones left out; none if the folder does not exist."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.'))
-
-
-def find_root(folder: Path, *, is_root: Callable[[Path], bool], expected: str) -> Path:
-    """The archive's root: the folder given, or one right inside it (zips differ in their wrapping folder).
-
-    Args:
-        folder: where the archive was unpacked.
-        is_root: recognises the root by what lies in it.
-        expected: the tree and its source, for the message.
-
-    Raises:
-        PrepError: none of them is the root.
-    """
-    if not folder.is_dir():
-        raise PrepError(f'The folder {folder.absolute()} does not exist. {expected}')
-    for candidate in (folder, *subfolders(folder)):
-        if is_root(candidate):
-            return candidate
-    names = sorted(entry.name for entry in folder.iterdir())
-    holds = ', '.join(names[:10]) + (', ...' if len(names) > 10 else '') if names else 'nothing'
-    raise PrepError(
-        f'Neither {folder.absolute()} nor a folder right inside it holds the archive ({holds} is there). {expected}'
-    )
+    found: list[FilePath] = [path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)]
+    return sorted(found, key=lambda path: path.parts)
 
 
 def count_problems(found: int, *, expected: int, what: str, partial: bool) -> list[str]:
     """A problem where the number of pairs is not the published one, unless a partial set is asked for."""
     if found == expected or (partial and found):
         return []
+    if not found:
+        return [f'{what}: no pairs, where {expected} are expected; is it the folder of this dataset?']
     return [f'{what}: {found} pairs instead of {expected}; is the download complete? --partial accepts what is there']

@@ -19,7 +19,17 @@ from aibnet_arch.registries.other_networks import OTHER_NETWORKS
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.pairs import Pair
 from tests.mini_checkouts import make_modern, make_older
-from tests.prep_trees import gopro_tree, hide_tree, picture, realblur_tree, save
+from tests.prep_trees import (
+    bsd_tree,
+    gopro_tree,
+    hide_tree,
+    picture,
+    realblur_tree,
+    reds_tree,
+    reloblur_tree,
+    rsblur_tree,
+    save,
+)
 from tests.training import reset_logger
 
 REPOSITORY = Path(__file__).parent.parent
@@ -66,6 +76,11 @@ def make_sandbox(root: Path) -> None:
     hide_tree(root / 'HIDE_dataset', count=1)
     for subset in 'JR':
         realblur_tree(root / 'RealBlur', subset=subset, train=1, test=1)
+    rsblur_tree(root / 'zipped', lists=root / 'RSBlur/datalist/RSBlur', count=1, height=256, width=256)
+    shutil.make_archive(str(root / 'RSBlur'), 'zip', root / 'zipped')
+    reloblur_tree(root / 'ReLoBlur', masks=root / 'ReLoBlur', count=1)
+    reds_tree(root / 'REDS', clips=1, frames=10)
+    bsd_tree(root / 'BSD', exposure='3ms24ms', frames=1)
     for folder, size in (('blurred', 512), ('sharp', 512), ('blurred_val', 64), ('sharp_val', 64)):
         for number in range(2):
             save(root / 'my' / folder / f'{number}.png', picture(number, height=size, width=size))
@@ -95,6 +110,8 @@ def _own_pictures(root: Path) -> None:
     for frame in range(2):
         video.write(picture(frame, height=48, width=64))
     video.release()
+    for frame in range(14):
+        save(root / f'clips/clip/{frame:04d}.png', picture(frame % 7, height=48, width=64))
 
 
 def _weights(path: Path) -> None:

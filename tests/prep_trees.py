@@ -110,6 +110,86 @@ def crops_of(content: dict, *, size: int, starts: Iterable[tuple[int, int]]) -> 
     }
 
 
+def centre(content, *, size):
+    row, column = (48 - size) // 2, (64 - size) // 2
+    return {key: tuple(a[row : row + size, column : column + size] for a in pair) for key, pair in content.items()}
+
+
 def snapshot(*paths: Path) -> list[tuple[dict[str, bytes], str]]:
     """Entries and list of LMDB folders, to compare."""
     return [(read_lmdb(path), (path / 'meta_info.txt').read_text()) for path in paths]
+
+
+def rsblur_tree(root: Path, *, lists: Path, count: int = 2, **size: int) -> dict:
+    """RSBlur: the lists alone tell the parts, which are mixed within the scenes; pictures that no list names."""
+    content: dict[str, dict] = {'train': {}, 'val': {}, 'test': {}}
+    seed = 300
+    for part_number, part in enumerate(content):
+        lines = []
+        for scene in ('0001', '0019'):
+            for number in range(count):
+                shot = f'{22 + 10 * part_number + number:06d}'
+                folder = root / 'RSBlur' / scene / shot
+                seed += 1
+                content[part][f'{scene}_{shot}'] = save_pair(
+                    folder / 'real_blur/real_blur.png', folder / 'gt/gt_sharp.png', seed=seed, **size
+                )
+                save(folder / 'avg65_img/avg_blur.png', picture(20_000 + seed))
+                save(folder / 'avg65_mask_100/avg_blur.png', np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+                lines.append(f'RSBlur/{scene}/{shot}/gt/gt_sharp.png RSBlur/{scene}/{shot}/real_blur/real_blur.png\n')
+        lists.mkdir(parents=True, exist_ok=True)
+        (lists / f'RSBlur_real_{part}.txt').write_text(''.join(lines))
+    folder = root / 'RSBlur/0001/009999'
+    save_pair(folder / 'real_blur/real_blur.png', folder / 'gt/gt_sharp.png', seed=399)
+    return content
+
+
+def reloblur_tree(root: Path, *, masks: Path | None = None, count: int = 2) -> tuple[dict, dict]:
+    """ReLoBlur: the test scenes lie deeper than README shows. Returns {part: {key: (lq, gt)}} and {key: mask}."""
+    content: dict[str, dict] = {'train': {}, 'test': {}}
+    truth = {}
+    for part, scene in (('train', 's01/00'), ('train', 's02/00'), ('test', 'scene1/00')):
+        for number in range(count):
+            key = f'{scene.replace("/", "-")}-{number:02d}'
+            folder = root / 'dataset' / part / scene
+            seed = 400 + len(truth)
+            content[part][key] = save_pair(
+                folder / f'{number:02d}_blur.png', folder / f'{number:02d}_sharp.png', seed=seed
+            )
+            truth[key] = np.zeros((HEIGHT, WIDTH), bool)
+            truth[key][10 : 20 + number, 5:40] = True
+            if masks is not None:
+                # Some are grey, some colour, and blurred is what is above 0.
+                mask = np.where(truth[key], 255 if number else 1, 0).astype(np.uint8)
+                save(masks / 'masks' / part / scene / f'{number:02d}.png', np.dstack([mask] * 3) if number else mask)
+    return content, truth
+
+
+def reds_tree(root: Path, *, variant: str = 'blur', clips: int = 2, frames: int = 20, suffix: str = '.png') -> dict:
+    """REDS: equal names of frames in all clips; of val every tenth frame counts."""
+    content: dict[str, dict] = {'train': {}, 'val': {}}
+    for part in content:
+        for clip in range(clips):
+            for frame in range(frames):
+                name, seed = f'{clip:03d}/{frame:08d}', 500 + 100 * clip + frame + 1000 * (part == 'val')
+                lq = save(root / part / f'{part}_{variant}' / f'{name}{suffix}', picture(2 * seed, height=16, width=20))
+                gt = save(root / part / f'{part}_sharp' / f'{name}.png', picture(2 * seed + 1, height=16, width=20))
+                if part == 'train' or frame % 10 == 9:
+                    content[part][name.replace('/', '_')] = lq, gt
+    return content
+
+
+def bsd_tree(root: Path, *, exposure: str = '2ms16ms', frames: int = 3) -> dict:
+    """BSD: 16-bit frames of RAW beside those of RGB, clips with equal names in all parts."""
+    content: dict[str, dict] = {'train': {}, 'val': {}, 'test': {}}
+    for number, (part, folder) in enumerate((('train', 'train'), ('val', 'valid'), ('test', 'test'))):
+        for clip in ('000', '117'):
+            for frame in range(frames):
+                place = root / f'BSD_{exposure}' / folder / clip
+                name = f'{frame:08d}'
+                seed = 900 + 100 * number + 10 * int(clip[0] + clip[2]) + frame
+                content[part][f'{clip}_{name}'] = save_pair(
+                    place / f'Blur/RGB/{name}.png', place / f'Sharp/RGB/{name}.png', seed=seed
+                )
+                save(place / f'Blur/RAW/{name}.tiff', np.zeros((8, 8), np.uint16))
+    return content

@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets_prep import gopro, hide, realblur
+from datasets_prep import bsd, gopro, hide, realblur, reds, reloblur, rsblur
 from tests.docs_sandbox import REPOSITORY, commands, make_sandbox, run
 
 DOCS = REPOSITORY / 'docs'
@@ -32,4 +32,8 @@ def test_a_command_of_the_docs_runs(command, sandbox, monkeypatch):
     monkeypatch.setattr(gopro, 'EXPECTED_PAIRS', {'train': 2, 'test': 2})
     monkeypatch.setattr(hide, 'EXPECTED_PAIRS', 2)
     monkeypatch.setattr(realblur, 'EXPECTED_PAIRS', {'train': 2, 'test': 2})
+    monkeypatch.setattr(rsblur, 'EXPECTED_PAIRS', {'train': 2, 'val': 2, 'test': 2})
+    monkeypatch.setattr(reloblur, 'EXPECTED_PAIRS', {'train': 2, 'test': 1})
+    monkeypatch.setattr(reds, 'EXPECTED_PAIRS', {'train': 10, 'val': 1})
+    monkeypatch.setattr(bsd, 'EXPECTED_PAIRS', {'train': 2, 'val': 2, 'test': 2})
     assert run(command) == 0

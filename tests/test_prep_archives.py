@@ -10,6 +10,7 @@ import pytest
 from datasets_prep import Crop, Pair, folder_pair, gopro, hide, realblur, safe_key, write_pairs
 from tests.prep_trees import (
     assert_holds,
+    centre,
     crops_of,
     decode,
     gopro_tree,
@@ -23,11 +24,6 @@ from tests.prep_trees import (
 
 CROP_STARTS = [(0, 0), (0, 16), (0, 32), (16, 0), (16, 16), (16, 32)]  # 32 by 16 in 48x64
 SMALL = ['--workers', '1', '--crop-size', '32', '--crop-step', '16', '--val-count', '3', '--val-crop', '16']
-
-
-def centre(content, *, size):
-    row, column = (48 - size) // 2, (64 - size) // 2
-    return {key: tuple(a[row : row + size, column : column + size] for a in pair) for key, pair in content.items()}
 
 
 @pytest.mark.parametrize('wrapping', ['', 'GOPRO_Large'])

@@ -140,6 +140,19 @@ def test_too_small_for_the_crop(tmp_path, capsys):
     message = fails(folder_pair.main, args, capsys)
     assert f'{tmp_path / "lq/b.png"}' in message
     assert '31x64 is smaller than the crop size 32' in message
+    assert '--crop-size 31 fits all' in message
+    assert 'Repair these files' not in message
+
+
+def test_another_crop_size_where_nothing_was_built(tmp_path, capsys):
+    for name, height in (('a', 30), ('b', 28)):
+        save_pair(tmp_path / f'lq/{name}.png', tmp_path / f'gt/{name}.png', seed=1, height=height)
+    args = ['--lq', tmp_path / 'lq', '--gt', tmp_path / 'gt', '--output', tmp_path / 'out', '--crop-size']
+    assert '--crop-size 28 fits all' in fails(folder_pair.main, [*args, 32], capsys)
+    assert '--crop-size 28 fits all' in fails(folder_pair.main, [*args, 40], capsys)
+    assert run(folder_pair.main, [*map(str, args), '28', '--workers', '1']) == 0
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['input.lmdb', 'target.lmdb']
+    assert 'was prepared with other options' in fails(folder_pair.main, [*args, 16], capsys)
 
 
 def test_folder_pair_folders(tmp_path, capsys):

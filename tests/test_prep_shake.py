@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from datasets_prep.camera_shake import FRAMES, MovingPart, Shake, random_path, random_turns, soft_blob
+from datasets_prep.cli import run
 from datasets_prep.sensor import Sensor, to_light, to_picture
-from datasets_prep.shake import ShakeSettings, main, shaken_pairs
+from datasets_prep.shake import ShakeSettings, main, pairs_of_files, shaken_pairs
 
 STILL = np.zeros((FRAMES, 2))
 
@@ -158,3 +159,37 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
 
     with pytest.raises(PrepError, match='no pictures in'):
         main(['--input', str(tmp_path), '--output', str(tmp_path / 'out')])
+
+
+@pytest.mark.parametrize('sharp', [0.0, 0.4])
+def test_pictures_made_when_needed_are_those_made_at_once(sharp, tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), photograph(150, 200))
+    settings = ShakeSettings(exposures=4, sharp=sharp, largest_side=100)
+    at_once = shaken_pairs('a', photograph(150, 200), settings=settings)
+    lazy = pairs_of_files({'a': tmp_path / 'a.png'}, settings=settings)
+    assert [pair.key for pair in lazy] == [pair.key for pair in at_once]
+    for one, other in zip(lazy, at_once):
+        for side in ('lq', 'gt'):
+            np.testing.assert_array_equal(getattr(one, side).make(), getattr(other, side))
+
+
+def test_a_damaged_picture_is_named(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / 'a.png'), photograph())
+    whole = (tmp_path / 'a.png').read_bytes()
+    (tmp_path / 'b.png').write_bytes(whole[:-30])
+    arguments = ['--input', str(tmp_path), '--output', str(tmp_path / 'out'), '--workers', '1', '--exposures', '2']
+    assert run(main, arguments) == 2
+    assert f'{tmp_path / "b.png"}: a truncated PNG' in capsys.readouterr().err
+    (tmp_path / 'b.png').write_bytes(whole)
+    assert run(main, arguments) == 0
+    assert 'going on, 2 of 4 pairs' in capsys.readouterr().out
+
+
+def test_a_second_start_shakes_nothing(tmp_path, monkeypatch, capsys):
+    cv2.imwrite(str(tmp_path / 'a.png'), photograph())
+    arguments = ['--input', str(tmp_path), '--output', str(tmp_path / 'out'), '--workers', '1', '--exposures', '2']
+    assert main(arguments) == 0
+    monkeypatch.setattr(Shake, 'expose', lambda *_: pytest.fail('it is all there'))
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert 'already prepared' in capsys.readouterr().out

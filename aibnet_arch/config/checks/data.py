@@ -32,6 +32,22 @@ PREPARATION = {
         'python -m datasets_prep.realblur --subset R --input RealBlur --output datasets/RealBlur-R',
         'https://cg.postech.ac.kr/research/realblur/',
     ),
+    'RSBlur': (
+        'python -m datasets_prep.rsblur --input RSBlur --lists datalist/RSBlur --output datasets/RSBlur',
+        'https://github.com/rimchang/RSBlur',
+    ),
+    'ReLoBlur': (
+        'python -m datasets_prep.reloblur --input ReLoBlur --output datasets/ReLoBlur',
+        'https://github.com/LeiaLi/ReLoBlur',
+    ),
+    'REDS': (
+        'python -m datasets_prep.reds --input REDS --output datasets/REDS',
+        'https://seungjunnah.github.io/Datasets/reds',
+    ),
+    'BSD-3ms24ms': (
+        'python -m datasets_prep.bsd --exposure 3ms24ms --input BSD --output datasets/BSD-3ms24ms',
+        'https://github.com/zzh-tech/ESTRNN',
+    ),
     'mine': ('python -m datasets_prep.folder_pair --lq BLURRED --gt SHARP --output datasets/mine/train', None),
     'demo': ('python -m datasets_prep.demo', None),
 }
