@@ -15,7 +15,11 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['aibnet_arch*', 'datasets_prep*']),
-    package_data={'aibnet_arch': ['py.typed'], 'aibnet_arch.page': ['template/*'], 'datasets_prep': ['*.csv']},
+    package_data={
+        'aibnet_arch': ['py.typed'],
+        'aibnet_arch.page': ['template/*'],
+        'datasets_prep': ['*.csv', 'py.typed'],
+    },
     python_requires='>=3.9',
     # BasicSR itself is not listed: users bring a checkout of it, and PyPI's release needs torch to build.
     install_requires=[

@@ -218,6 +218,30 @@ def test_the_command_says_it_before_anything_runs_and_refuses_what_lacks_a_funct
     assert 'has no basicsr.models.base_model:BaseModel.reduce_loss_dict. Install a tested one' in done.stderr
 
 
+@pytest.mark.parametrize(
+    ('break_it', 'told'),
+    [
+        (lambda folder: (folder / 'data/prefetch_dataloader.py').unlink(), 'basicsr.data.prefetch_dataloader:CPUPref'),
+        (
+            lambda folder: change(folder, 'utils/logger.py', 'def get_root_logger', 'def root_logger'),
+            'has no basicsr.utils.logger:get_root_logger. Install a tested one',
+        ),
+    ],
+)
+def test_a_basicsr_that_cannot_be_imported_is_told_by_what_it_lacks(break_it, told, other, tmp_path):
+    break_it(other)
+    done = subprocess.run(
+        [sys.executable, '-m', 'aibnet_arch', 'train', '-opt', 'no.yml'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={'PYTHONPATH': f'{other.parent}:{REPOSITORY}', 'OMP_NUM_THREADS': '1'},
+    )
+    assert done.returncode == 2
+    assert told in done.stderr and 'Traceback' not in done.stderr
+
+
 def test_a_checkout_without_registries_and_without_init_is_told(monkeypatch):
     """Those of NAFNet and Restormer are namespace packages."""
     package = types.ModuleType('basicsr')

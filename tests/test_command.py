@@ -13,7 +13,7 @@ from aibnet_arch.registries import plugins
 from tests.training import make_dataset, options, reset_logger, run
 
 REPOSITORY = Path(__file__).parent.parent
-TRAIN_OPTIONS = sorted(path.name for path in (REPOSITORY / 'options').glob('AIBNet-[SBL]_[GR]*.yml'))
+TRAIN_OPTIONS = sorted(path.name for path in (REPOSITORY / 'options').glob('AIBNet-[SBL]_[A-Z]*.yml'))
 
 
 def test_usage_and_unknown_commands(capsys):
@@ -30,6 +30,17 @@ def test_the_installed_command_and_the_module_are_the_same():
         assert 'usage: basicsr COMMAND' in done.stdout
 
 
+# The script that makes a data set, and where its archive is from.
+TOLD = {
+    'GoPro': ('gopro', 'seungjunnah.github.io'),
+    'RealBlur': ('realblur', 'cg.postech.ac.kr'),
+    'RSBlur': ('rsblur', 'github.com/rimchang/RSBlur'),
+    'ReLoBlur': ('reloblur', 'github.com/LeiaLi/ReLoBlur'),
+    'REDS': ('reds', 'seungjunnah.github.io'),
+    'BSD': ('bsd', 'github.com/zzh-tech/ESTRNN'),
+}
+
+
 @pytest.mark.parametrize('name', TRAIN_OPTIONS)
 def test_without_data_and_weights_it_says_what_to_get_and_leaves_nothing(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -38,9 +49,10 @@ def test_without_data_and_weights_it_says_what_to_get_and_leaves_nothing(name, t
     message = capsys.readouterr().err
     assert 'https://github.com/Fangzhenxuan/UFPDeblur' in message
     assert 'pretrain_network_encoder' in message
-    script = 'datasets_prep.gopro' if 'GoPro' in name else 'datasets_prep.realblur'
-    assert f'python -m {script}' in message
-    assert ('seungjunnah.github.io' if 'GoPro' in name else 'cg.postech.ac.kr') in message
+    (script, source), *others = [told for data, told in TOLD.items() if f'_{data}' in name]
+    assert not others
+    assert f'python -m datasets_prep.{script} ' in message
+    assert source in message
     assert list(tmp_path.iterdir()) == []
 
 

@@ -286,6 +286,63 @@ def test_a_hook_may_change_what_a_block_takes_and_gives():
         torch.testing.assert_close(lean, net(image))
 
 
+def derived(module):
+    """The module as a subclass with a ``forward`` of its own: twice what it was."""
+    kind = type(module)
+
+    class Derived(kind):
+        def forward(self, *inputs):
+            output = super().forward(*inputs)
+            return 2 * output
+
+    module.__class__ = Derived
+
+
+@pytest.mark.parametrize(
+    'path',
+    [
+        'sub_decoders.0.levels.1',
+        'sub_decoders.0.levels.1.sfdh_blocks.0',
+        'sub_decoders.0.levels.1.sfdh_blocks.0.sca',
+        'sub_decoders.0.levels.1.sfdh_blocks.0.sca.weigh',
+        'sub_decoders.0.levels.1.sfdh_blocks.0.sfem',
+        'sub_decoders.0.levels.1.sfdh_blocks.0.sfem.logits',
+        'sub_decoders.0.levels.1.sfdh_blocks.0.sfem.project',
+        'sub_decoders.0.levels.1.hfs_block',
+        'sub_decoders.0.levels.1.hfs_block.decoupler',
+        'sub_decoders.0.levels.1.hfs_block.logits',
+        'sub_decoders.0.levels.1.hfs_block.attention',
+        'encoder.encoders.1.0',
+        'encoder.encoders.1.0.conv3',
+    ],
+)
+def test_what_somebody_derives_from_a_part_runs_in_the_lean_run_too(path):
+    net = tiny().eval()
+    derived(net.get_submodule(path))
+    image = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        lean = net(image)
+        net.lean = None
+        torch.testing.assert_close(lean, net(image), rtol=1e-5, atol=1e-5)
+        again = tiny().eval()
+        again.load_state_dict(net.state_dict())
+        assert not torch.allclose(lean, again(image), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    'path', ['encoder', 'sub_decoders.0', 'sub_decoders.0.levels.1', 'sub_decoders.0.levels.0.hfs_block']
+)
+def test_hooks_with_keywords_are_met(path):
+    net = tiny().eval()
+    seen = []
+    module = net.get_submodule(path)
+    module.register_forward_pre_hook(lambda module, inputs, keywords: seen.append(keywords), with_kwargs=True)
+    module.register_forward_hook(lambda module, inputs, keywords, output: seen.append(keywords), with_kwargs=True)
+    with torch.no_grad():
+        net(torch.rand(1, 3, 16, 16))
+    assert seen == [{}, {}]
+
+
 def test_the_precision_of_frozen_parts_is_theirs_alone():
     net = tiny(num_sub_decoders=2)
     net.set_stage(2)

@@ -1,4 +1,4 @@
-"""Programs about the package, run from a clone as ``python -m tools.NAME``; each explains itself with ``--help``.
+"""Programs about the package, run from a clone as ``python -m tools.NAME``.
 
 ==========================  ========================================================  ===================
 ``kill_trial``              kills trainings at random moments, and goes on             docs/training.md
@@ -8,5 +8,6 @@
 ``blurmap_study``           do SFEM and HFSBlock see blur? the figures, from nothing   docs/blurmap.md
 ==========================  ========================================================  ===================
 
-``tiny_training`` is what trials and tests train on.
+``option_reference`` and ``basicsr_page`` write what docs/options.md, options/schema.json and docs/basicsr.md hold;
+``install_basicsr`` is a script (README). ``tiny_training`` is what trials and tests train on.
 """

@@ -24,10 +24,7 @@ def compare(folder: Path, version: str) -> None:
     Raises:
         UserError: something that is relied on is not there at all.
     """
-    here = fingerprints(folder)
-    missing = [name for name, fingerprint in here.items() if fingerprint is None]
-    if missing:
-        raise UserError(f'the BasicSR in {folder} has no {", ".join(missing)}. Install a tested one: {TESTED}')
+    here = refuse_missing(folder)
     changed = [f'  {promise}: {", ".join(names)}' for promise, names in _changed(here)]
     if folder in _told or os.environ.get('RANK', '0') != '0' or (version == VERSION and not changed):
         return
@@ -41,6 +38,19 @@ def compare(folder: Path, version: str) -> None:
 
 
 _told: list[Path] = []
+
+
+def refuse_missing(folder: Path) -> dict[str, Optional[str]]:
+    """The fingerprints of a BasicSR that has all that is relied on.
+
+    Raises:
+        UserError: something is not there.
+    """
+    here = fingerprints(folder)
+    missing = [name for name, fingerprint in here.items() if fingerprint is None]
+    if missing:
+        raise UserError(f'the BasicSR in {folder} has no {", ".join(missing)}. Install a tested one: {TESTED}')
+    return here
 
 
 def _changed(here: Mapping[str, Optional[str]]) -> Iterator[tuple[str, list[str]]]:

@@ -17,7 +17,7 @@ PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """Settings of inference; the first three of AIBNet alone.
+    """Settings of inference; `window` and `up_to` are of AIBNet alone.
 
     Attributes:
         window: take statistics over a window of that many pixels (:class:`.Lean`).

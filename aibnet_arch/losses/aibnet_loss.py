@@ -39,7 +39,8 @@ def _gaussian(image: Tensor) -> Tensor:
 class AIBNetLoss(nn.Module):
     """L = w_c L_c + w_e L_e + w_f L_f (Eq. 7).
 
-    L_c is the Charbonnier distance of the images, L_e that of their Laplacians, L_f the mean absolute
+    L_c is the Charbonnier distance of the images, the mean of the pixels' roots (the paper prints one root of a norm;
+    its references take the mean), L_e that of their Laplacians, L_f the mean absolute
     difference of the real and imaginary parts of their 2-D Fourier transforms (not normalised by the
     number of pixels).
 
@@ -50,7 +51,7 @@ class AIBNetLoss(nn.Module):
         eps: epsilon of the Charbonnier distances, in units of the image's range [0, 1].
 
     Raises:
-        ValueError: a weight is no number from 0 up, or eps is not above 0, where the gradient would be lost.
+        ValueError: a weight is no number from 0 to 1e6, or eps is not above 0, where the gradient would be lost.
     """
 
     def __init__(

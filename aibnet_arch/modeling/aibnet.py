@@ -135,7 +135,7 @@ class AIBNet(SignedModule, StagedModule):
         return images
 
     def _run(self, part: nn.Module, *inputs: Any) -> tuple[Tensor, ...]:
-        """Run the encoder, a sub-decoder or a fusion. Here alone it is chosen how.
+        """Run the encoder, a sub-decoder or a fusion. Here it is chosen how (the lean run asks each block in turn).
 
         By its equations, which are its ``forward``, if a gradient is wanted, with ``lean = None``, and while a graph
         is captured from it (a compiler makes it lean by itself); otherwise, frozen parts in training too, lean.

@@ -1,11 +1,12 @@
 """Which values of AIBNet's arguments can make a network. They come from option files and from files of weights."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .encoders import ENCODERS
 from .fusion import FUSIONS
+from .hfs_block import MASKED_LOGITS
 from .level_settings import LEVELS
 from .spatial import SPATIAL_MODULES
 
@@ -20,6 +21,12 @@ AT_LEAST = {
     'blocks_per_level': 0,
     'num_masks': 0,
     'decoupler_groups': 1,
+}
+CHOICES: dict[str, Collection[str]] = {
+    'encoder': ENCODERS,
+    'fusion': ('none', *FUSIONS),
+    'masked_logits': MASKED_LOGITS,
+    'spatial': SPATIAL_MODULES,
 }
 
 
@@ -49,7 +56,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     for name in SWITCHES:
         if not isinstance(arguments[name], bool):
             raise ValueError(f'{name}={arguments[name]!r:.80}: expected true or false')
-    for name, choices in {'encoder': ENCODERS, 'fusion': ('none', *FUSIONS), 'spatial': SPATIAL_MODULES}.items():
+    for name, choices in CHOICES.items():
         value = arguments[name]
         if not isinstance(value, str) or value not in choices:
             raise ValueError(f'{name}={value!r:.80}: expected one of {", ".join(choices)}')

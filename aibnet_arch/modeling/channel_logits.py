@@ -10,10 +10,11 @@ from .level_settings import LevelSettings
 
 
 class ChannelLogits(nn.Module):
-    """Q T(K) / beta for every head, beta learned and starting at sqrt(C) (Section 3.2.1).
+    """Q T(K) / beta for every head, one beta each, learned and starting at sqrt(C/heads) (Section 3.2.1).
 
     With `normalize_logits`, the rows of Q and K are L2-normalised along the positions (as in Restormer and
-    DRSformer), so that the logits do not grow with the size of the image; otherwise Eq. (2) is read literally.
+    DRSformer), so that the logits do not grow with the size of the image: they start within 1/sqrt(C/heads),
+    and the maps nearly uniform. Otherwise Eq. (2) is read literally.
     """
 
     def __init__(self, settings: LevelSettings) -> None:

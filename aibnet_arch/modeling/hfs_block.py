@@ -52,16 +52,16 @@ class MaskedAttention(nn.Module):
         """sum_i lambda_i M_i: Q T(K) / beta, (B, heads, C, C) -> (B, heads, C, C)."""
         if not self.kept:
             return logits.softmax(dim=-1)
-        weighted = [lambda_i * map_i for lambda_i, map_i in zip(self.lambdas.unbind(), self.maps(logits))]
-        return torch.stack(weighted).sum(dim=0)
+        return torch.einsum('i, i b h c d -> b h c d', self.lambdas, self.maps(logits))
 
-    def maps(self, logits: Tensor) -> list[Tensor]:
-        """M_i = SoftMax(Mask_i(Q T(K) / beta)): (B, heads, C, C) -> n_m tensors of that shape."""
+    def maps(self, logits: Tensor) -> Tensor:
+        """M_i = SoftMax(Mask_i(Q T(K) / beta)): (B, heads, C, C) -> (n_m, B, heads, C, C)."""
         # Entries are counted in their order, not compared with a threshold: ties must not let more through.
         order = logits.detach().argsort(dim=-1, descending=True)
         places = torch.arange(logits.shape[-1], device=logits.device).expand_as(order)
         rank = torch.zeros_like(order).scatter(-1, order, places)  # 0 for the largest of a row
-        return [logits.masked_fill(rank >= kept, self.masked_to).softmax(dim=-1) for kept in self.kept]
+        keeps = torch.stack([rank < kept for kept in self.kept])  # Mask_i, Eq. (6)
+        return torch.where(keeps, logits, self.masked_to).softmax(dim=-1)
 
 
 class HFSBlock(nn.Module):

@@ -14,6 +14,8 @@ from .spatial import SPATIAL_MODULES
 class SFDHBlock(nn.Module):
     """Eq. (1): SCA and SFEM side by side on the same normalised input, then a gated feed-forward part.
 
+    The paper prints SCA(X'_{l-1}), which it does not define; Figure 2 (d) has both branches behind one LN: X^n.
+
     Shape: (B, C, H, W) -> (B, C, H, W). Without gradient: ``lean/sfdh_block.py``.
     """
 
@@ -33,5 +35,5 @@ class SFDHBlock(nn.Module):
         normed = self.norm1(x)  # X^n = LN(X)
         x = x + self.sca(normed)
         if self.sfem is not None:
-            x = x + self.sfem_weight * self.sfem(normed)  # X' = X + SCA(X^n) + W SFEM(X^n)
+            x = torch.addcmul(x, self.sfem_weight, self.sfem(normed))  # X' = X + SCA(X^n) + W SFEM(X^n)
         return x + self.feed_forward(self.norm2(x))  # X' + f1x1(SG(f3x3(f1x1(LN(X')))))

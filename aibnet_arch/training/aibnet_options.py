@@ -20,7 +20,7 @@ PLAN = (('train', 'total_iter'), ('train', 'strategy'), ('train', 'stage_iter'),
 
 
 def check_options(opt: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the options of this class. Nothing is loaded or created.
+    """What is wrong with the options of this class. Nothing is created; files of weights are read and compared.
 
     Args:
         opt: the options; what is known to be wrong has been left out.

@@ -1,7 +1,7 @@
 """Keys of an option file that nothing reads: misspelled ones, and those that stand in the wrong section.
 
 The schema declares what is read (`config/schema/`), and other packages' classes declare theirs. Arguments of networks,
-losses, metrics and optimizers are declared by signatures: see `registered`.
+losses and metrics are declared by signatures: see `registered`; those of optimizers and schedules: see `training`.
 """
 
 import difflib

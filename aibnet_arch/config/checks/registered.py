@@ -14,13 +14,13 @@ def check_registered(opt: Mapping[str, Any]) -> Iterator[Problem]:
     """Names that the registries do not know, and arguments that the networks and losses do not take."""
     from basicsr.utils import registry
 
-    if opt.get('model_type') is not None:
+    if isinstance(opt.get('model_type'), str):
         yield from _check_name(opt['model_type'], registry.MODEL_REGISTRY, 'model_type')
     for key, value in opt.items():
         if key.startswith('network_') and value is not None:
             yield from check_call(value, registry.ARCH_REGISTRY, key)
     for phase, dataset in opt['datasets'].items():
-        if dataset.get('type') is not None:
+        if isinstance(dataset.get('type'), str):
             yield from _check_name(dataset['type'], registry.DATASET_REGISTRY, f'datasets.{phase}.type')
     train = opt.get('train')
     for key, value in train.items() if isinstance(train, Mapping) else ():

@@ -146,8 +146,8 @@ def _check_loss(train: Mapping[str, Any], model: Optional[type]) -> Iterator[Pro
     needs_one = getattr(model, 'init_training_settings', None) is SRModel.init_training_settings
     if needs_one and not options and not train.get('perceptual_opt'):
         yield missing('train.pixel_opt', ', e.g. {type: L1Loss}')
-    if not options:
-        return
+    if not options or not isinstance(options, Mapping):
+        return  # told elsewhere
     cls = registered(LOSS_REGISTRY, options.get('type'))
     if cls is None:
         return  # told elsewhere

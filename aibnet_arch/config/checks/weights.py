@@ -36,7 +36,7 @@ def check_networks(
         name = key.removeprefix('network_')
         keys = {'param_key': f'param_key_{name}', 'strict': f'strict_load_{name}'}
         file = path.get(f'pretrain_{key}')
-        if network is None or not file or not os.path.isfile(os.path.expanduser(file)):
+        if network is None or not isinstance(file, str) or not os.path.isfile(os.path.expanduser(file)):
             continue
         if path.get('resume_state') and not resumed:
             continue  # it will take the weights of the checkpoint

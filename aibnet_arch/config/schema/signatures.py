@@ -44,7 +44,8 @@ def described(called: Callable) -> dict[str, str]:
             entries.append((found[1], found[2]))
         elif entries:
             entries[-1] = entries[-1][0], f'{entries[-1][1]} {line.strip()}'
-    return {name: meaning.strip(' .') for names, meaning in entries for name in names.split(', ')}
+    plain = ((names, re.sub(r':\w+:`[.~]?([^`]+)`', r'`\1`', meaning)) for names, meaning in entries)  # no Sphinx roles
+    return {name: meaning.strip(' .') for names, meaning in plain for name in names.split(', ')}
 
 
 def json_schema(called: Callable, *, without: tuple[str, ...] = ()) -> dict[str, Any]:

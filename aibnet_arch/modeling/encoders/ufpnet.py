@@ -13,7 +13,7 @@ from .naf_block import NAFBlock
 from .nafnet import NAFNetEncoder
 
 
-class _KernelAttention(nn.Module):
+class KernelAttention(nn.Module):
     """z = x + a(x) sigmoid(f[a(x), g(kernel)])."""
 
     def __init__(self, channels: int) -> None:
@@ -39,7 +39,7 @@ class ConditionedNAFBlock(NAFBlock):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
-        self.kernel_atttion = _KernelAttention(channels)  # the published key, three t's
+        self.kernel_atttion = KernelAttention(channels)  # the published key, three t's
 
     def forward(self, x: Tensor, summary: Tensor) -> Tensor:  # type: ignore[override]
         """x, (B, C, H, W), and what :meth:`summary` makes of the kernels -> (B, C, H, W)."""

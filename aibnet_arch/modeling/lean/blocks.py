@@ -6,10 +6,16 @@ from typing import Any, Optional
 
 from torch import Tensor, nn
 
+from ..channel_logits import ChannelLogits
+from ..decoder_level import DecoderLevel
+from ..decoupler import Decoupler
 from ..encoders.naf_block import NAFBlock
-from ..encoders.ufpnet import ConditionedNAFBlock
-from ..hfs_block import HFSBlock
+from ..encoders.ufpnet import ConditionedNAFBlock, KernelAttention
+from ..hfs_block import HFSBlock, MaskedAttention
+from ..layers import ConvGate, GlobalPool, LayerNorm2d, SimpleGate
+from ..sca import SCA
 from ..sfdh_block import SFDHBlock
+from ..sfem import SFEM, DifferenceWeight
 from .hfs_block import hfs_block
 from .naf_block import conditioned_naf_block, naf_block
 from .sfdh_block import sfdh_block
@@ -22,6 +28,28 @@ BLOCKS: dict[type[nn.Module], Callable[..., Tensor]] = {
 }
 
 
+# What blocks are made of. A lean form stands for these alone, not for what somebody derives from them or puts there.
+PARTS = {
+    *BLOCKS,
+    ChannelLogits,
+    ConvGate,
+    Decoupler,
+    DifferenceWeight,
+    GlobalPool,
+    KernelAttention,
+    LayerNorm2d,
+    MaskedAttention,
+    SCA,
+    SFEM,
+    SimpleGate,
+    nn.BatchNorm2d,
+    nn.Conv2d,
+    nn.GELU,
+    nn.Sequential,
+    nn.Sigmoid,
+}
+
+
 @dataclass(frozen=True)
 class Runner:
     """Runs blocks; `window` is in pixels of the image."""
@@ -31,24 +59,38 @@ class Runner:
     def __call__(self, block: nn.Module, *maps: Tensor, level: int) -> Tensor:
         """What ``block(*maps)`` gives, at 1/2^level of the resolution."""
         lean = BLOCKS.get(type(block))
-        if lean is None or (self.window is None and _is_watched_inside(block)):
+        if lean is None or not self._is_as_written(block):
             return block(*maps)
         return called(block, lean, *maps, window=None if self.window is None else self.window >> level)
+
+    def walks(self, level: nn.Module) -> bool:
+        """Whether a level's blocks may be run one by one in its place. With a window they must: a hook is not met."""
+        return type(level) is DecoderLevel and (self.window is not None or not _has_hooks(level))
+
+    def _is_as_written(self, part: nn.Module, inside: bool = False) -> bool:
+        """Whether all in a block is of this package, and without a hook, which the equations alone would meet."""
+        if type(part) not in PARTS or (inside and self.window is None and _has_hooks(part)):
+            return False
+        foreign = part.sfem if isinstance(part, SFDHBlock) and type(part.sfem) is not SFEM else None
+        parts = part._modules.values()
+        return all(each is None or each is foreign or self._is_as_written(each, inside=True) for each in parts)
 
 
 def called(module: nn.Module, function: Callable[..., Any], *inputs: Any, **settings: Any) -> Any:
     """`function` in the place of the module's ``forward``: the hooks on the module are met."""
-    for before in module._forward_pre_hooks.values():
-        changed = before(module, inputs)
+    for key, before in module._forward_pre_hooks.items():
+        with_keywords = key in module._forward_pre_hooks_with_kwargs
+        changed = before(module, inputs, {}) if with_keywords else before(module, inputs)
         if changed is not None:
+            changed = changed[0] if with_keywords else changed
             inputs = changed if isinstance(changed, tuple) else (changed,)
     output = function(module, *inputs, **settings)
-    for after in module._forward_hooks.values():
-        changed = after(module, inputs, output)
+    for key, after in module._forward_hooks.items():
+        with_keywords = key in module._forward_hooks_with_kwargs
+        changed = after(module, inputs, {}, output) if with_keywords else after(module, inputs, output)
         output = output if changed is None else changed
     return output
 
 
-def _is_watched_inside(block: nn.Module) -> bool:
-    """Whether something in the block has a hook, which its equations alone would meet."""
-    return any(part is not block and (part._forward_hooks or part._forward_pre_hooks) for part in block.modules())
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)

@@ -14,8 +14,11 @@ def sub_decoder(part: SubDecoder, skips: list[Tensor], bottom: Tensor, *, run: R
     x = bottom
     for number in reversed(range(len(part.levels))):
         level: Any = part.levels[number]
-        x = level.up(x) + skips.pop()
-        for block in (*level.sfdh_blocks, level.hfs_block):
-            x = run(block, x, level=number)
+        if run.walks(level):
+            x = level.up(x) + skips.pop()
+            for block in (*level.sfdh_blocks, level.hfs_block):
+                x = run(block, x, level=number)
+        else:
+            x = level(x, skips.pop())
         refined.append(x)
     return tuple(reversed(refined))
