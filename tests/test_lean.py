@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from aibnet_arch.modeling.channel_products import product
+from aibnet_arch.modeling.channel_products import products
 from aibnet_arch.modeling.encoders.flow_prior import FlowPrior
 from aibnet_arch.modeling.hfs_block import HFSBlock
 from aibnet_arch.modeling.lean import Lean, strips
@@ -123,8 +123,11 @@ def test_checkpointing_changes_no_gradient_and_counts_a_batch_once(batch):
 @pytest.mark.parametrize('heads', [1, 2])
 def test_the_product_of_query_and_key_has_its_own_gradient(heads):
     pairs = [torch.randn(2, heads, 4, 6, dtype=torch.float64, requires_grad=True) for _ in range(2)]
-    torch.testing.assert_close(product(*pairs), torch.einsum('bhcl,bhdl->bhcd', *pairs))
-    assert torch.autograd.gradcheck(product, pairs)
+    product, *squares = products(*pairs)
+    torch.testing.assert_close(product, torch.einsum('bhcl,bhdl->bhcd', *pairs))
+    for square, rows in zip(squares, pairs):
+        torch.testing.assert_close(square, torch.einsum('bhcl,bhcl->bhc', rows, rows))
+    assert torch.autograd.gradcheck(products, pairs)
 
 
 def test_a_dead_channel_has_a_finite_gradient():

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .channel_products import product
+from .channel_products import products
 from .level_settings import LevelSettings
 
 
@@ -24,10 +24,7 @@ class ChannelLogits(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         """(B, heads, C, L), (B, heads, C, L) -> (B, heads, C, C)."""
-        squares = [
-            rows.to(torch.promote_types(rows.dtype, torch.float32)).square().sum(dim=-1) for rows in (query, key)
-        ]
-        return self.scale(product(query, key), *squares)
+        return self.scale(*products(query, key))
 
     def scale(self, products: Tensor, query_squares: Tensor, key_squares: Tensor) -> Tensor:
         """The logits from Q T(K), (..., heads, C, C), and the squared norms of the rows of Q and K, (..., heads, C).
