@@ -30,7 +30,7 @@ class _Products(torch.autograd.Function):
     def backward(ctx: Any, product: Tensor, query_squares: Tensor, key_squares: Tensor) -> tuple[Tensor, Tensor]:
         query, key = ctx.saved_tensors
         product = product.to(query.dtype)
-        of_query, of_key = (key.mT @ product.mT).mT, (query.mT @ product).mT
+        of_query, of_key = T(T(key) @ T(product)), T(T(query) @ product)
         of_query.addcmul_(query, query_squares.to(query.dtype)[..., None], value=2)
         of_key.addcmul_(key, key_squares.to(key.dtype)[..., None], value=2)
         return of_query, of_key
@@ -44,9 +44,9 @@ def _products(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def product(query: Tensor, key: Tensor) -> Tensor:
     """Q T(K): (B, heads, C, L), (B, heads, C, L) -> (B, heads, C, C)."""
     if query.dtype != torch.float16:
-        return query @ key.mT
+        return query @ T(key)
     # The sum over all positions may leave the range of half precision.
-    return 2**16 * ((query / 2**8) @ (key / 2**8).mT).float()
+    return 2**16 * ((query / 2**8) @ T(key / 2**8)).float()
 
 
 def products(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
