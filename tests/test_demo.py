@@ -116,3 +116,10 @@ def test_known_blur_holds_the_validation_pictures_with_their_extent(tmp_path, mo
         assert np.quantile(extent, 0.5) < 1 < 3 < extent.max()  # sharp but for a part
     with pytest.raises(demo.PrepError, match='there already'):
         known_blur.main(['--output', str(output)])
+
+
+def test_without_arguments_it_trains_the_shipped_options():
+    from aibnet_arch.demo import __main__ as demo
+
+    assert demo.OPTIONS == Path(__file__).parent.parent / 'options' / 'AIBNet_demo.yml'
+    assert demo.OPTIONS.is_file()

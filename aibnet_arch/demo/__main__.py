@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-OPTIONS = Path(__file__).parent.parent / 'options' / 'AIBNet_demo.yml'
+OPTIONS = Path(__file__).parents[2] / 'options' / 'AIBNet_demo.yml'
 
 
 def main(argv=None) -> int:
