@@ -1,5 +1,7 @@
 """The demo's data and its comparison; the whole demo is `make demo`."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -121,5 +123,5 @@ def test_known_blur_holds_the_validation_pictures_with_their_extent(tmp_path, mo
 def test_without_arguments_it_trains_the_shipped_options():
     from aibnet_arch.demo import __main__ as demo
 
-    assert demo.OPTIONS == Path(__file__).parent.parent / 'options' / 'AIBNet_demo.yml'
+    assert Path(__file__).parent.parent / 'options' / 'AIBNet_demo.yml' == demo.OPTIONS
     assert demo.OPTIONS.is_file()
