@@ -196,24 +196,26 @@ def test_another_version_is_told_by_the_first_process(other, monkeypatch, capsys
     assert f'All {len(fingerprints(other))} functions that are relied on are as there.' in message
 
 
-def test_the_command_says_it_before_anything_runs_and_refuses_what_lacks_a_function(other, tmp_path):
-    def command():
-        return subprocess.run(
-            [sys.executable, '-m', 'aibnet_arch', 'train', '-opt', 'no.yml'],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={'PYTHONPATH': f'{other.parent}:{REPOSITORY}', 'OMP_NUM_THREADS': '1'},
-        )
+def train_with(other: Path, tmp_path: Path) -> subprocess.CompletedProcess:
+    """`basicsr train` with another BasicSR, and an option file that is not there."""
+    return subprocess.run(
+        [sys.executable, '-m', 'aibnet_arch', 'train', '-opt', 'no.yml'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={'PYTHONPATH': f'{other.parent}:{REPOSITORY}', 'OMP_NUM_THREADS': '1'},
+    )
 
+
+def test_the_command_says_it_before_anything_runs_and_refuses_what_lacks_a_function(other, tmp_path):
     change(other, 'utils/misc.py', "'pretrain_network path will be", "'The path will be")
-    done = command()
+    done = train_with(other, tmp_path)
     assert done.returncode == 2
     told, refused = done.stderr.index('basicsr.utils.misc:check_resume'), done.stderr.index('no option file no.yml')
     assert told < refused
     change(other, 'models/base_model.py', 'def reduce_loss_dict', 'def reduce_losses')
-    done = command()
+    done = train_with(other, tmp_path)
     assert done.returncode == 2
     assert 'has no basicsr.models.base_model:BaseModel.reduce_loss_dict. Install a tested one' in done.stderr
 
@@ -230,14 +232,7 @@ def test_the_command_says_it_before_anything_runs_and_refuses_what_lacks_a_funct
 )
 def test_a_basicsr_that_cannot_be_imported_is_told_by_what_it_lacks(break_it, told, other, tmp_path):
     break_it(other)
-    done = subprocess.run(
-        [sys.executable, '-m', 'aibnet_arch', 'train', '-opt', 'no.yml'],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={'PYTHONPATH': f'{other.parent}:{REPOSITORY}', 'OMP_NUM_THREADS': '1'},
-    )
+    done = train_with(other, tmp_path)
     assert done.returncode == 2
     assert told in done.stderr and 'Traceback' not in done.stderr
 
