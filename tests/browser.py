@@ -54,9 +54,14 @@ class Visit:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         page.on('request', lambda request: self.requests.append(request.url))
-        page.on('requestfailed', lambda request: self.complaints.append(f'failed: {request.url}'))
+        page.on('requestfailed', self._failed)
         page.on('console', lambda message: self.complaints.append(f'{message.type}: {message.text}'))
         page.on('pageerror', lambda error: self.complaints.append(f'exception: {error}'))
+
+    def _failed(self, request) -> None:
+        # A page that goes on to the next picture takes back what it has asked for: that is no failure.
+        if request.failure != 'net::ERR_ABORTED':
+            self.complaints.append(f'failed: {request.url}: {request.failure}')
 
     def settled(self) -> 'Visit':
         """Wait until the pictures that were asked for are drawn."""
