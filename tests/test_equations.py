@@ -77,6 +77,10 @@ def plain_alpha(alpha):
     )
 
 
+def plain_beta(logits, head=0):
+    return 1 / float(logits.temperature[head]) if hasattr(logits, 'temperature') else float(logits.beta[head])
+
+
 def plain_sfem(x, sfem):
     context = conv(conv(x, sfem.expand.weight), sfem.depthwise.weight, groups=5 * CHANNELS)
     parts = context.reshape(x.shape[0], 5, CHANNELS, -1)
@@ -85,7 +89,7 @@ def plain_sfem(x, sfem):
     for head in range(sfem.heads):
         rows = slice(head * length, (head + 1) * length)
         query1, key1, query2, key2, value = (parts[:, number, rows] for number in range(5))
-        beta = float(sfem.logits.beta[head])
+        beta = plain_beta(sfem.logits, head)
         first = plain_softmax(plain_logits(query1, key1, beta, sfem.logits.normalize))
         second = plain_softmax(plain_logits(query2, key2, beta, sfem.logits.normalize))
         heads.append(torch.einsum('bij,bjl->bil', first - plain_alpha(sfem.alpha) * second, value))
@@ -94,8 +98,10 @@ def plain_sfem(x, sfem):
 
 @pytest.mark.parametrize('heads', [1, 2])
 @pytest.mark.parametrize('normalize', [True, False])
-def test_sfem_is_equations_2_and_3(heads, normalize):
-    sfem = shaken(SFEM(LevelSettings(channels=CHANNELS, heads=heads, normalize_logits=normalize)))
+@pytest.mark.parametrize('scale', ['beta', 'temperature'])
+def test_sfem_is_equations_2_and_3(heads, normalize, scale):
+    settings = LevelSettings(channels=CHANNELS, heads=heads, normalize_logits=normalize, logit_scale=scale)
+    sfem = shaken(SFEM(settings))
     x = torch.randn(2, CHANNELS, 5, 7)
     torch.testing.assert_close(sfem(x), plain_sfem(x, sfem), rtol=1e-10, atol=1e-10)
 
@@ -116,8 +122,9 @@ def test_alpha_learns_from_the_start():
     assert all(vector.grad.abs().max() > 0 for vector in alpha.parameters())
 
 
-def test_sfdhblock_is_equation_1():
-    block = shaken(SFDHBlock(LevelSettings(channels=CHANNELS)))
+@pytest.mark.parametrize('changes', [{}, {'sfem_weight': 'scalar'}, {'branch_scale': True}], ids=str)
+def test_sfdhblock_is_equation_1(changes):
+    block = shaken(SFDHBlock(LevelSettings(channels=CHANNELS, **changes)))
     x = torch.randn(2, CHANNELS, 6, 5)
 
     def norm(x, layer):
@@ -139,14 +146,45 @@ def test_sfdhblock_is_equation_1():
         block.sca.project.weight,
         block.sca.project.bias,
     )
-    middle = x + sca + block.sfem_weight * plain_sfem(normed, block.sfem)
+    of_sca, of_feed_forward = (block.sca_scale, block.feed_forward_scale) if 'branch_scale' in changes else (1, 1)
+    middle = x + of_sca * sca + block.sfem_weight * plain_sfem(normed, block.sfem)
     last = block.feed_forward[1]
-    expected = middle + conv(gated(norm(middle, block.norm2), block.feed_forward[0]), last.weight, last.bias)
+    feed_forward = conv(gated(norm(middle, block.norm2), block.feed_forward[0]), last.weight, last.bias)
+    expected = middle + of_feed_forward * feed_forward
     torch.testing.assert_close(block(x), expected, rtol=1e-10, atol=1e-10)
 
 
 def test_w_of_equation_1_starts_at_one():
     assert torch.equal(SFDHBlock(LevelSettings(channels=CHANNELS)).sfem_weight, torch.ones(CHANNELS, 1, 1))
+
+
+@pytest.mark.parametrize('heads', [1, 2])
+@pytest.mark.parametrize('scale', ['beta', 'temperature'])
+@pytest.mark.parametrize('init', [None, 1, 0.5])
+def test_the_scale_of_the_logits_starts_at_the_root_of_c_or_as_told(heads, scale, init):
+    settings = LevelSettings(channels=CHANNELS, heads=heads, logit_scale=scale, logit_scale_init=init)
+    for logits in (SFEM(settings).logits, HFSBlock(settings).logits):
+        ((name, value),) = logits.named_parameters()
+        assert name == scale
+        assert value.flatten().tolist() == pytest.approx([init or math.sqrt(CHANNELS / heads)] * heads)
+
+
+def test_lambda_and_the_vectors_of_alpha_start_as_told():
+    lambdas = [HFSBlock(LevelSettings(channels=8, lambda_init=init)).attention.lambdas for init in (None, 0.2, 0)]
+    assert [each.tolist() for each in lambdas] == [[0.25] * 4, [0.2] * 4, [0.0] * 4]
+    for deviation in (0.1, 0.5):
+        alpha = SFEM(LevelSettings(channels=1024, alpha_deviation=deviation)).alpha
+        vectors = torch.cat(list(alpha.parameters()))
+        assert float(vectors.std()) == pytest.approx(deviation, rel=0.1)
+        assert float(vectors.mean()) == pytest.approx(0, abs=deviation / 10)
+
+
+def test_scaled_branches_start_closed_and_learn():
+    block = SFDHBlock(LevelSettings(channels=CHANNELS, branch_scale=True))
+    x = torch.randn(2, CHANNELS, 6, 5)
+    torch.testing.assert_close(block(x), x + block.sfem(block.norm1(x)))
+    block(x).square().sum().backward()
+    assert all(scale.grad.abs().min() > 0 for scale in (block.sca_scale, block.feed_forward_scale))
 
 
 def test_layer_norm_equals_torch():
@@ -173,7 +211,7 @@ def plain_hfs(x, block):
     high = block.decoupler(x)
     context = conv(conv(high, block.expand.weight), block.depthwise.weight, groups=3 * CHANNELS)
     query, key, value = context.reshape(x.shape[0], 3, CHANNELS, -1).unbind(1)
-    logits = plain_logits(query, key, float(block.logits.beta[0]), block.logits.normalize)
+    logits = plain_logits(query, key, plain_beta(block.logits), block.logits.normalize)
     selected = torch.zeros_like(value)
     if not block.attention.kept:
         selected = plain_softmax(logits) @ value
@@ -189,8 +227,9 @@ def plain_hfs(x, block):
 
 
 @pytest.mark.parametrize('num_masks', [0, 1, 4])
-def test_hfsblock_is_equations_5_and_6(num_masks):
-    block = shaken(HFSBlock(LevelSettings(channels=CHANNELS, num_masks=num_masks)))
+@pytest.mark.parametrize('scale', ['beta', 'temperature'])
+def test_hfsblock_is_equations_5_and_6(num_masks, scale):
+    block = shaken(HFSBlock(LevelSettings(channels=CHANNELS, num_masks=num_masks, logit_scale=scale)))
     x = torch.randn(2, CHANNELS, 6, 5)
     torch.testing.assert_close(block(x), plain_hfs(x, block), rtol=1e-10, atol=1e-10)
 

@@ -49,6 +49,7 @@ SWITCHES = [
     {'sfem': False},
     {'hfs_block': False},
     {'sfem': False, 'hfs_block': False},
+    {'logit_scale': 'temperature', 'branch_scale': True, 'sfem_weight': 'scalar', 'heads': (1, 2, 4, 8)},
     {'fusion': 'sam'},
     {'fusion': 'fuse', 'num_masks': 1},
 ]
@@ -82,7 +83,17 @@ def test_a_lean_sub_decoder_is_its_equations_and_takes_its_list_alone(batch, num
 
 
 @pytest.mark.parametrize('make', [SFDHBlock, HFSBlock])
-@pytest.mark.parametrize('changes', [{}, {'heads': 2}, {'normalize_logits': False}, {'masked_logits': 'zero'}], ids=str)
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {},
+        {'heads': 2},
+        {'normalize_logits': False},
+        {'masked_logits': 'zero'},
+        {'logit_scale': 'temperature', 'branch_scale': True},
+    ],
+    ids=str,
+)
 def test_gradients_of_the_equations(make, changes):
     """Against differences of their values; other tests hold the values against a plain statement."""
     block = shaken(make(LevelSettings(channels=8, **changes))).train()

@@ -49,6 +49,8 @@ def noisy(**changes):
         {'alpha_init': 0.5},
         {'normalize_logits': False},
         {'decoupler_groups': 4},
+        {'logit_scale': 'temperature', 'logit_scale_init': 1.0, 'sfem_weight': 'scalar', 'branch_scale': True},
+        {'lambda_init': 0.2, 'alpha_deviation': 0.02},
     ],
 )
 def test_the_file_alone_gives_the_network_back(saved, changes):
@@ -92,6 +94,12 @@ HOSTILE = {
     'encoder_blocks': (None, '1111', [1, 1, 1, True], [1, 1, 1, -1], {'a': 1}),
     'alpha_init': (float('nan'), float('inf'), '0.8', None, [0.8], True, 10**400),
     'normalize_logits': ('false', 1.5, None, []),
+    'logit_scale': ('gamma', None, True, ['beta'], {}),
+    'logit_scale_init': (0, -1.0, '1', True, [1], float('nan'), 1e300, 10**400),
+    'lambda_init': ('mean', True, [0.2], float('inf'), 10**400),
+    'alpha_deviation': (None, 0, -0.1, '0.1', True, float('nan'), 10**400),
+    'sfem_weight': ('channels', None, 1, []),
+    'branch_scale': ('yes', None, 0, []),
     'freeze_encoder': ('yes', []),
     'num_masks': (-1, True, 10**9, 2.5),
     'num_sub_decoders': (0, True, '2', 10**8),

@@ -136,6 +136,68 @@ def test_readings_change_the_output_and_no_weight(changes):
     assert torch.equal(outputs(back), outputs(base))
 
 
+# The readings that the README lists
+
+
+def filled(net, of, value):
+    """The network with one value in all parameters of that name."""
+    named = [parameter for name, parameter in net.named_parameters() if name.split('.')[-1] in of]
+    assert named
+    with torch.no_grad():
+        for parameter in named:
+            parameter.fill_(value)
+    return net
+
+
+@pytest.mark.parametrize('window', [None, 16])
+def test_a_temperature_is_one_over_beta(window):
+    base = filled(shaken(), ['beta'], 0.25)
+    net, gone, come = with_weights_of(base, logit_scale='temperature')
+    assert {key.split('logits.')[1] for key in gone} == {'beta'}
+    assert {key.split('logits.')[1] for key in come} == {'temperature'}
+    filled(net, ['temperature'], 4.0)
+    base.lean = net.lean = Lean(window=window)
+    torch.testing.assert_close(outputs(net), outputs(base), rtol=1e-5, atol=1e-5)
+    assert (outputs(filled(net, ['temperature'], 1.0)) - outputs(base)).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize('window', [None, 16])
+def test_scaled_branches_at_one_are_unscaled(window):
+    base = shaken()
+    net, gone, come = with_weights_of(base, branch_scale=True)
+    assert not gone
+    assert {key.split('.')[-1] for key in come} == {'sca_scale', 'feed_forward_scale'}
+    base.lean = net.lean = Lean(window=window)
+    for name in ('sca_scale', 'feed_forward_scale'):
+        assert (outputs(net) - outputs(base)).abs().max() > 1e-5
+        filled(net, [name], 1.0)
+    torch.testing.assert_close(outputs(net), outputs(base), rtol=1e-5, atol=1e-5)
+
+
+def test_a_scalar_w_is_a_w_of_equal_entries():
+    base = filled(shaken(), ['sfem_weight'], 0.7)
+    scalar = tiny(num_sub_decoders=2, sfem_weight='scalar').eval()
+    assert {p.shape for n, p in scalar.named_parameters() if n.endswith('sfem_weight')} == {(1, 1, 1)}
+    weights = {key: value for key, value in base.state_dict().items() if not key.endswith('sfem_weight') and key != KEY}
+    scalar.load_state_dict({**scalar.state_dict(), **weights})
+    torch.testing.assert_close(outputs(filled(scalar, ['sfem_weight'], 0.7)), outputs(base), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('changes', [{'lambda_init': 0.2}, {'alpha_deviation': 0.5}, {'logit_scale_init': 1}], ids=str)
+def test_what_a_parameter_starts_at_is_forgotten_with_weights(changes):
+    base, other = shaken(), tiny(num_sub_decoders=2, **changes).eval()
+    assert not torch.equal(outputs(other), outputs(tiny(num_sub_decoders=2).eval()))
+    other.load_state_dict(base.state_dict())
+    assert torch.equal(outputs(other), outputs(base))
+
+
+def test_default_readings_are_not_said_so_that_earlier_versions_read_the_weights():
+    said = json.loads(bytes(tiny().get_extra_state().tolist()))['arguments']
+    new = {'logit_scale', 'logit_scale_init', 'lambda_init', 'alpha_deviation', 'sfem_weight', 'branch_scale'}
+    assert not new & said.keys()
+    assert 'lambda_init' in json.loads(bytes(tiny(lambda_init=0.2).get_extra_state().tolist()))['arguments']
+
+
 # Table 6: fusion, and what trains
 
 
@@ -210,7 +272,17 @@ def test_trainable_parameters_of_table_6():
 
 
 @pytest.mark.parametrize(
-    'changes', [{'sfem': False}, {'hfs_block': False}, {'masked_logits': 'zero'}, {'fusion': 'sam'}], ids=str
+    'changes',
+    [
+        {'sfem': False},
+        {'hfs_block': False},
+        {'masked_logits': 'zero'},
+        {'fusion': 'sam'},
+        {'logit_scale': 'temperature'},
+        {'sfem_weight': 'scalar'},
+        {'branch_scale': True},
+    ],
+    ids=str,
 )
 def test_weights_go_into_a_network_with_the_same_switches_alone(changes):
     with pytest.raises(Exception, match=f'{next(iter(changes))} is'):
@@ -235,6 +307,12 @@ def test_weights_from_before_the_switches_still_load():
         ({'masked_logits': 'none'}, "masked_logits='none': expected one of dropped, zero"),
         ({'fusion': 'SAM'}, "fusion='SAM': expected one of none, sam, fuse"),
         ({'fusion': ['sam']}, 'fusion='),
+        ({'logit_scale': 'temp'}, "logit_scale='temp': expected one of beta, temperature"),
+        ({'logit_scale_init': 'sqrt'}, "logit_scale_init='sqrt': expected a number from 1e-06 to 1e"),
+        ({'lambda_init': 'mean'}, "lambda_init='mean': expected a number from -1000 to 1000"),
+        ({'alpha_deviation': -0.1}, 'alpha_deviation=-0.1: expected a number from 1e-06 to 10'),
+        ({'sfem_weight': 1}, 'sfem_weight=1: expected one of channel, scalar'),
+        ({'branch_scale': 'zero'}, "branch_scale='zero': expected true or false"),
     ],
 )
 def test_a_wrong_value_of_a_switch_is_named(changes, message):

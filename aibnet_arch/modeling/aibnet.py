@@ -34,13 +34,21 @@ class AIBNet(SignedModule, StagedModule):
         num_masks: n_m of Eq. (5); 0 is dense attention.
         heads: attention heads, one number for all levels or four, finest level first.
         alpha_init: constant of Eq. (3).
+        alpha_deviation: of the noise that the vectors of Eq. (3) start as.
         normalize_logits: L2-normalise Q and K along the positions; False reads Eq. (2) and (5) literally.
+        logit_scale: of the logits Q T(K): 'beta' divides by a learned beta (Eq. 2 and 5), 'temperature' multiplies by
+            a learned temperature, as Restormer and MHNet do.
+        logit_scale_init: what that starts at; None: sqrt(C/heads).
         decoupler_groups: groups of channels that share a low-pass filter (Eq. 4).
         sfem: False leaves SFEM out of the SFDHBlocks (Table 3).
         spatial: what stands in SFEM's place in the SFDHBlocks, a name in :data:`.SPATIAL_MODULES`.
+        sfem_weight: W of Eq. (1), 'channel': one entry for each channel, 'scalar': one.
+        branch_scale: scale the SFDHBlocks' SCA and feed-forward part by learned parameters, one for each channel, that
+            start at zero, as in NAFNet.
         hfs_block: False leaves the HFSBlocks out (Table 3).
         masked_logits: what becomes of the logits that a mask of Eq. (6) does not keep: 'dropped' gives them no
             weight, 'zero' sets them to 0 before the softmax.
+        lambda_init: what the lambda of Eq. (5) start at; None: 1 / n_m.
         fusion: what stands between sub-decoders, 'none', 'sam' or 'fuse' (Table 6 b, c): see :mod:`.fusion`.
         freeze_encoder: the encoder never trains. Otherwise it trains with the first sub-decoder.
         code_noise: draw UFPNet's Gaussian noise on its kernel code. Evaluation is then random.
@@ -69,12 +77,18 @@ class AIBNet(SignedModule, StagedModule):
         num_masks: int = 4,
         heads: Union[int, Sequence[int]] = 1,
         alpha_init: float = 0.8,
+        alpha_deviation: float = 0.1,
         normalize_logits: bool = True,
+        logit_scale: str = 'beta',
+        logit_scale_init: Optional[float] = None,
         decoupler_groups: int = 8,
         sfem: bool = True,
         spatial: str = 'sfem',
+        sfem_weight: str = 'channel',
+        branch_scale: bool = False,
         hfs_block: bool = True,
         masked_logits: str = 'dropped',
+        lambda_init: Optional[float] = None,
         fusion: str = 'none',
         freeze_encoder: bool = True,
         code_noise: bool = False,

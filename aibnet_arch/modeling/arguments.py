@@ -4,16 +4,36 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from .channel_logits import LOGIT_SCALES
 from .encoders import ENCODERS
 from .fusion import FUSIONS
 from .hfs_block import MASKED_LOGITS
 from .level_settings import LEVELS
+from .sfdh_block import SFEM_WEIGHTS
 from .spatial import SPATIAL_MODULES
 
 MOST_PARTS = 4000  # blocks and masks; AIBNet-L has 170. To build millions takes hours, and then the memory.
-SWITCHES = ('normalize_logits', 'sfem', 'hfs_block', 'freeze_encoder', 'code_noise')
+SWITCHES = ('normalize_logits', 'sfem', 'hfs_block', 'branch_scale', 'freeze_encoder', 'code_noise')
 # Those that came later, with what weights from before stand for.
-LATER = {'sfem': True, 'hfs_block': True, 'masked_logits': 'dropped', 'fusion': 'none', 'spatial': 'sfem'}
+LATER = {
+    'sfem': True,
+    'hfs_block': True,
+    'masked_logits': 'dropped',
+    'fusion': 'none',
+    'spatial': 'sfem',
+    'alpha_deviation': 0.1,
+    'logit_scale': 'beta',
+    'logit_scale_init': None,
+    'lambda_init': None,
+    'sfem_weight': 'channel',
+    'branch_scale': False,
+}
+# What parameters start at: from, to. Beyond, a network computes nothing in float32.
+STARTS: dict[str, tuple[float, float]] = {
+    'alpha_deviation': (1e-6, 10.0),
+    'logit_scale_init': (1e-6, 1e6),
+    'lambda_init': (-1e3, 1e3),
+}
 AT_LEAST = {
     'width': 1,
     'middle_blocks': 0,
@@ -26,6 +46,8 @@ CHOICES: dict[str, Collection[str]] = {
     'encoder': ENCODERS,
     'fusion': ('none', *FUSIONS),
     'masked_logits': MASKED_LOGITS,
+    'logit_scale': LOGIT_SCALES,
+    'sfem_weight': SFEM_WEIGHTS,
     'spatial': SPATIAL_MODULES,
 }
 
@@ -51,8 +73,14 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     if not (_whole(heads) and heads >= 1) and not _four(heads, least=1):
         raise ValueError(f'heads={heads!r:.80}: expected one number or {LEVELS}, whole ones from 1 up')
     alpha = arguments['alpha_init']
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not abs(alpha) <= sys.float_info.max:
+    if not _number(alpha) or not abs(alpha) <= sys.float_info.max:
         raise ValueError(f'alpha_init={alpha!r:.80}: expected a number')
+    for name, (from_, to) in STARTS.items():
+        value = arguments[name]
+        if value is None and LATER[name] is None:
+            continue
+        if not _number(value) or not from_ <= value <= to:
+            raise ValueError(f'{name}={value!r:.80}: expected a number from {from_:g} to {to:g}')
     for name in SWITCHES:
         if not isinstance(arguments[name], bool):
             raise ValueError(f'{name}={arguments[name]!r:.80}: expected true or false')
@@ -71,6 +99,10 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             'encoder_blocks, middle_blocks, num_sub_decoders, blocks_per_level and num_masks make more than '
             f'{MOST_PARTS} blocks and masks'
         )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _whole(value: Any) -> bool:

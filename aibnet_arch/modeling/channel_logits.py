@@ -8,19 +8,30 @@ from torch import Tensor, nn
 from .channel_products import products
 from .level_settings import LevelSettings
 
+LOGIT_SCALES = ('beta', 'temperature')
+
 
 class ChannelLogits(nn.Module):
     """Q T(K) / beta for every head, one beta each, learned and starting at sqrt(C/heads) (Section 3.2.1).
 
+    With `logit_scale` 'temperature' it is Q T(K) times a learned temperature, one for each head, as in Restormer and
+    in MHNet by the paper's first author. `logit_scale_init` is what either starts at; None: sqrt(C/heads).
+
     With `normalize_logits`, the rows of Q and K are L2-normalised along the positions (as in Restormer and
-    DRSformer), so that the logits do not grow with the size of the image: they start within 1/sqrt(C/heads),
-    and the maps nearly uniform. Otherwise Eq. (2) is read literally.
+    DRSformer), so that the logits do not grow with the size of the image: they start within 1/sqrt(C/heads)
+    with beta, and the maps nearly uniform. Otherwise Eq. (2) is read literally.
     """
+
+    beta: nn.Parameter  # one of the two
+    temperature: nn.Parameter
 
     def __init__(self, settings: LevelSettings) -> None:
         super().__init__()
         self.normalize = settings.normalize_logits
-        self.beta = nn.Parameter(torch.full((settings.heads, 1, 1), math.sqrt(settings.head_channels)))
+        init = settings.logit_scale_init
+        init = math.sqrt(settings.head_channels) if init is None else init
+        self.register_parameter(settings.logit_scale, nn.Parameter(torch.full((settings.heads, 1, 1), float(init))))
+        self.multiplies = settings.logit_scale == 'temperature'
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         """(B, heads, C, L), (B, heads, C, L) -> (B, heads, C, C)."""
@@ -35,4 +46,4 @@ class ChannelLogits(nn.Module):
             # The square of torch.nn.functional.normalize's guard against an all-zero row.
             query, key = query_squares.clamp_min(1e-24).rsqrt(), key_squares.clamp_min(1e-24).rsqrt()
             products = products * (query[..., :, None] * key[..., None, :])
-        return products / self.beta
+        return products * self.temperature if self.multiplies else products / self.beta

@@ -1,6 +1,7 @@
 """HFSBlock, the high-frequency feature selection block: Eq. (4) to (6), Figure 2 (c)."""
 
 import math
+from typing import Optional
 
 import torch
 from einops import rearrange
@@ -18,19 +19,27 @@ MASKED_LOGITS = {'dropped': -math.inf, 'zero': 0.0}
 class MaskedAttention(nn.Module):
     """Weighted sum of the n_m sparse attention maps, sum_i lambda_i M_i (Eq. 5 and 6).
 
-    Mask_i keeps the floor(C i / (i + 1)) largest logits of every row. The lambda_i are learned and start at 1 / n_m.
+    Mask_i keeps the floor(C i / (i + 1)) largest logits of every row. The lambda_i are learned.
 
     Args:
         head_channels: C, the length of a row.
         num_masks: n_m; 0 is plain dense attention without lambda (Table 4 a).
         masked_logits: 'dropped': the other logits get no weight, so that M_i is sparse (as in DRSformer); 'zero': they
             are set to 0 before the softmax, which is Eq. (6) word for word. They keep the weight of exp(0) then.
+        lambda_init: what every lambda_i starts at; None: 1 / n_m.
 
     Raises:
         ValueError: a value that makes no attention.
     """
 
-    def __init__(self, *, head_channels: int, num_masks: int = 4, masked_logits: str = 'dropped') -> None:
+    def __init__(
+        self,
+        *,
+        head_channels: int,
+        num_masks: int = 4,
+        masked_logits: str = 'dropped',
+        lambda_init: Optional[float] = None,
+    ) -> None:
         super().__init__()
         if masked_logits not in MASKED_LOGITS:
             raise ValueError(f'masked_logits={masked_logits!r:.80}: expected one of {", ".join(MASKED_LOGITS)}')
@@ -41,7 +50,8 @@ class MaskedAttention(nn.Module):
         self.masked_to = MASKED_LOGITS[masked_logits]
         self.kept = tuple(head_channels * i // (i + 1) for i in range(1, num_masks + 1))
         if num_masks:
-            self.fusion = nn.Parameter(torch.full((num_masks,), 1 / num_masks))
+            init = 1 / num_masks if lambda_init is None else float(lambda_init)
+            self.fusion = nn.Parameter(torch.full((num_masks,), init))
 
     @property
     def lambdas(self) -> nn.Parameter:
@@ -84,6 +94,7 @@ class HFSBlock(nn.Module):
             head_channels=settings.head_channels,
             num_masks=settings.num_masks,
             masked_logits=settings.masked_logits,
+            lambda_init=settings.lambda_init,
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 LEVELS = 4  # of the encoder and of each sub-decoder
 
@@ -16,12 +16,15 @@ class LevelSettings:
         heads: attention heads, a divisor of `channels`; the maps are C/heads x C/heads.
         blocks: N, SFDHBlocks.
         alpha_init: constant of Eq. (3).
-        normalize_logits: see :class:`.ChannelLogits`.
+        alpha_deviation: see :class:`.DifferenceWeight`.
+        normalize_logits, logit_scale, logit_scale_init: see :class:`.ChannelLogits`.
         sfem: whether the SFDHBlocks have a spatial module at all (Table 3).
         spatial: which one: a name in :data:`.SPATIAL_MODULES`.
+        sfem_weight: shape of W of Eq. (1), see :data:`.SFEM_WEIGHTS`.
+        branch_scale: see :class:`.SFDHBlock`.
         hfs_block: whether the level ends with an HFSBlock (Table 3).
         num_masks: n_m of Eq. (5).
-        masked_logits: see :class:`.MaskedAttention`.
+        masked_logits, lambda_init: see :class:`.MaskedAttention`.
         decoupler_groups: groups of channels that share a low-pass filter (Eq. 4).
     """
 
@@ -29,12 +32,18 @@ class LevelSettings:
     heads: int = 1
     blocks: int = 8
     alpha_init: float = 0.8
+    alpha_deviation: float = 0.1
     normalize_logits: bool = True
+    logit_scale: str = 'beta'
+    logit_scale_init: Optional[float] = None
     sfem: bool = True
     spatial: str = 'sfem'
+    sfem_weight: str = 'channel'
+    branch_scale: bool = False
     hfs_block: bool = True
     num_masks: int = 4
     masked_logits: str = 'dropped'
+    lambda_init: Optional[float] = None
     decoupler_groups: int = 8
 
     def __post_init__(self) -> None:

@@ -12,21 +12,21 @@ from .level_settings import LevelSettings
 class DifferenceWeight(nn.Module):
     """The scalar alpha of Eq. (3), by which the second attention map is weighted.
 
-    The four learned vectors start as Gaussian noise of deviation 0.1, as in the differential transformer where
-    the equation comes from: at zero they would have no gradient.
+    The four learned vectors start as Gaussian noise: at zero they would have no gradient.
 
     Args:
         length: length of the vectors (channels of one head).
         alpha_init: the constant of Eq. (3).
+        deviation: of the noise; 0.1 in the differential transformer, where the equation comes from.
     """
 
-    def __init__(self, *, length: int, alpha_init: float = 0.8) -> None:
+    def __init__(self, *, length: int, alpha_init: float = 0.8, deviation: float = 0.1) -> None:
         super().__init__()
         self.alpha_init = alpha_init
-        self.query1 = nn.Parameter(0.1 * torch.randn(length))
-        self.key1 = nn.Parameter(0.1 * torch.randn(length))
-        self.query2 = nn.Parameter(0.1 * torch.randn(length))
-        self.key2 = nn.Parameter(0.1 * torch.randn(length))
+        self.query1 = nn.Parameter(deviation * torch.randn(length))
+        self.key1 = nn.Parameter(deviation * torch.randn(length))
+        self.query2 = nn.Parameter(deviation * torch.randn(length))
+        self.key2 = nn.Parameter(deviation * torch.randn(length))
 
     def forward(self) -> Tensor:
         """alpha = exp(a_Q1 . a_K1) - exp(a_Q2 . a_K2) + alpha_init, shape ()."""
@@ -49,7 +49,9 @@ class SFEM(nn.Module):
         self.expand = nn.Conv2d(channels, 5 * channels, 1, bias=False)
         self.depthwise = nn.Conv2d(5 * channels, 5 * channels, 3, padding=1, groups=5 * channels, bias=False)
         self.logits = ChannelLogits(settings)
-        self.alpha = DifferenceWeight(length=settings.head_channels, alpha_init=settings.alpha_init)
+        self.alpha = DifferenceWeight(
+            length=settings.head_channels, alpha_init=settings.alpha_init, deviation=settings.alpha_deviation
+        )
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,10 +13,25 @@ from .arguments import LATER
 
 KEY = '_extra_state'  # torch's name for what `get_extra_state` returns
 MOST_BYTES = 1 << 16  # a few hundred are usual
-# These say how a network is trained or run, not which function its weights stand for.
-FREE = ('num_sub_decoders', 'freeze_encoder', 'code_noise')
+# These say how a network is trained or run, or what parameters start at; not which function its weights stand for.
+FREE = (
+    'num_sub_decoders',
+    'freeze_encoder',
+    'code_noise',
+    'alpha_deviation',
+    'logit_scale_init',
+    'lambda_init',
+)
 # Said only if it is not the default: earlier versions of this package, which do not know it, read the others' weights.
-SAID_IF_OTHER = ('spatial',)
+SAID_IF_OTHER = (
+    'spatial',
+    'alpha_deviation',
+    'logit_scale',
+    'logit_scale_init',
+    'lambda_init',
+    'sfem_weight',
+    'branch_scale',
+)
 
 
 @dataclass(frozen=True)

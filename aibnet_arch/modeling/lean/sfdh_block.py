@@ -20,7 +20,8 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
     channels, spatial = x.shape[1], block.sfem
     if window is not None and is_local(x, window):
         normed = block.norm1(x)
-        middle = x + _sca_in_windows(block.sca, normed, window)
+        sca_in_windows = _sca_in_windows(block.sca, normed, window)
+        middle = x + (sca_in_windows if block.sca_scale is None else block.sca_scale * sca_in_windows)
         if spatial is not None:
             local = sfem_in_windows(spatial, normed, window) if type(spatial) is SFEM else spatial(normed)
             middle = middle + block.sfem_weight * local
@@ -34,7 +35,10 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
         return (gated, *value), (gated.sum(dim=(2, 3), keepdim=True), *sums)
 
     (gated, *added), (total, *sums) = over_strips(gather, [x], halo=1, channels=5 * channels)
-    sca = _sca_matrix(block.sca, total / x[0, 0].numel())
+    sca: Tensor = _sca_matrix(block.sca, total / x[0, 0].numel())
+    sca_bias: Any = block.sca.project.bias
+    if block.sca_scale is not None:
+        sca, sca_bias = block.sca_scale[:, :, 0] * sca, block.sca_scale.flatten() * sca_bias
     sfem: Optional[Tensor] = None
     if type(spatial) is SFEM:
         sfem = block.sfem_weight[:, :, 0] * sfem_matrix(spatial, *sums)
@@ -42,7 +46,7 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
         added = [block.sfem_weight * spatial(block.norm1(x))]
 
     def finish(crop: Crop, x: Tensor, gated: Tensor, *added: Tensor) -> MapsAndSums:
-        middle = x + project(gated, sca, block.sca.project.bias)
+        middle = x + project(gated, sca, sca_bias)
         for part in added:
             middle = middle + (part if sfem is None else project(part, sfem))
         return _feed_forward(block, crop, middle)
@@ -84,5 +88,11 @@ def _sca_in_windows(sca: SCA, x: Tensor, window: int) -> Tensor:
 
 def _feed_forward(block: SFDHBlock, crop: Crop, x: Tensor) -> MapsAndSums:
     gated: Any
+    last: Any
     gated, last = block.feed_forward
-    return (crop(x) + last(conv_gate(gated, block.norm2(x), crop)),), ()
+    x, branch = crop(x), conv_gate(gated, block.norm2(x), crop)
+    if block.feed_forward_scale is None:
+        return (x + last(branch),), ()
+    # In the weights: a pass over the map less.
+    weight = block.feed_forward_scale[..., None] * last.weight
+    return (x + F.conv2d(branch, weight, block.feed_forward_scale.flatten() * last.bias),), ()
