@@ -38,7 +38,7 @@ def here(tmp_path, net, monkeypatch):
     """The current directory, with a photo, and a box of tiny weights that want a window."""
     monkeypatch.chdir(tmp_path)
     shipped = tmp_path / 'shipped.safetensors'
-    entries = {'params_ema': net.state_dict()}
+    entries = {'params': net.state_dict()}
     write_weight_file(
         shipped, WeightFile(entries=entries, iteration=7, options=yaml.safe_dump(OPTIONS), card=CARD.to_text())
     )
@@ -196,4 +196,5 @@ def test_a_test_takes_the_window_unless_its_options_name_one(here, monkeypatch):
 def test_the_library_takes_the_box_unasked(here, net):
     deblurrer = Deblurrer.from_file(device='cpu')
     assert deblurrer.card == CARD
+    assert read_network('box').arguments == net.arguments
     assert np.array_equal(deblurrer(colours(64, 80)), by_hand(net, 32))
