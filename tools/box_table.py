@@ -65,7 +65,7 @@ def rows_of_set(name: str, pairs: Sequence[Sample], networks: Mapping[str, Calla
 def table(rows: Iterable[Row]) -> str:
     """Markdown: for each set what each method does to blurred pictures and to sharp ones."""
     rows, parts = list(rows), []
-    for name, kind in dict.fromkeys((row.set, row.kind) for row in rows):
+    for name, kind in sorted({(row.set, row.kind) for row in rows}):
         chosen = [row for row in rows if (row.set, row.kind) == (name, kind)]
         count = len({row.picture for row in chosen})
         parts.append(_blurred(name, chosen, count) if kind == 'blurred' else _sharp(name, chosen, count))

@@ -40,12 +40,12 @@ def wiener(picture: np.ndarray, *, sigma: float, balance: float) -> np.ndarray:
 
 
 GRIDS: dict[str, tuple[Method, Sequence[dict]]] = {
-    'unsharp mask': (unsharp, [{'radius': r, 'amount': a} for r in (1.0, 2.0, 4.0) for a in (0.25, 0.5, 1.0)]),
+    'unsharp mask': (unsharp, [{'radius': r, 'amount': a} for r in (1.0, 2.0, 4.0) for a in (0.1, 0.25, 0.5, 1.0)]),
     'Richardson-Lucy': (
         richardson_lucy,
-        [{'sigma': s, 'iterations': n} for s in (0.7, 1.0, 1.5, 2.0) for n in (3, 8)],
+        [{'sigma': s, 'iterations': n} for s in (0.5, 0.7, 1.0, 1.5, 2.0) for n in (3, 8)],
     ),
-    'Wiener': (wiener, [{'sigma': s, 'balance': b} for s in (0.7, 1.0, 1.5, 2.0) for b in (0.03, 0.1, 0.3)]),
+    'Wiener': (wiener, [{'sigma': s, 'balance': b} for s in (0.5, 0.7, 1.0, 1.5, 2.0) for b in (0.01, 0.03, 0.1)]),
 }
 
 
