@@ -188,21 +188,26 @@ def test_a_test_takes_the_window_unless_its_options_name_one(here, monkeypatch):
     make_dataset(here, val=1)
     save(network(), here / 'net.pth', options=yaml.safe_dump(OPTIONS))
     figures = {}
-    for name, val in (('own', {}), ('same', {'window': 32}), ('none', {'window': None})):
+    for name, weights, val in (
+        ('own', 'net.pth', {}),
+        ('same', 'net.pth', {'window': 32}),
+        ('none', 'net.pth', {'window': None}),
+        ('shipped', 'box', {}),
+    ):
         opt = {
             **options(),
             'name': name,
             'datasets': {'test': dataset_options('val')},
             'network_g': {'type': 'AIBNet', **TINY},
-            'path': {'pretrain_network_g': 'net.pth', 'param_key_g': 'params'},
+            'path': {'pretrain_network_g': weights, 'param_key_g': 'params'},
             'val': {'save_img': False, 'metrics': METRICS, **val},
         }
         del opt['train'], opt['logger']
         assert run(opt, root=here, monkeypatch=monkeypatch, command='test') == 0
         log = next((here / 'results' / name).glob('*.log')).read_text()
         figures[name] = re.search(r'psnr: ([\d.]+)', log)[1]
-        assert ('val.window: 32, as net.pth wants' in log) == (name == 'own')
-    assert figures['own'] == figures['same'] != figures['none']
+        assert (f'val.window: 32, as {weights} wants' in log) == (not val)
+    assert figures['own'] == figures['same'] == figures['shipped'] != figures['none']
 
 
 def test_the_library_takes_the_box_unasked(here, net):
