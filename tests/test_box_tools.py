@@ -64,7 +64,7 @@ def test_the_file_holds_the_averaged_weights_and_says_what_they_are(here, capsys
     assert Wanted.of(weights) == Wanted(window=32, crop=32)
     card = Card.of(weights)
     assert (card.name, card.version, card.licence) == ('AIBNet box', '0.1', 'Apache-2.0')
-    assert 'options/run.yml, 9 iterations' in card.recipe
+    assert card.recipe == 'options/AIBNet_box.yml, 9 iterations'
     deblur = Deblurrer.from_file('box.safetensors', device='cpu', tile='whole')
     gains = [psnr(deblur(s.lq), s.gt) - psnr(s.lq, s.gt) for s in samples(here / 'test') if not s.is_sharp]
     assert card.figures['gain_db'] == pytest.approx(np.mean(gains), abs=1e-3)

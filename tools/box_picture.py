@@ -1,6 +1,6 @@
 """A held-out photograph before and after, with a detail of both: the first picture of the README.
 
-    python -m tools.box_picture --shaken datasets/box/test --picture office-building-1 --detail 200 150
+    python -m tools.box_picture --shaken datasets/box/test --picture parking-sign-3 --detail 205 110
 
 Left the blurred picture, right what the weights in the box make of it; below, the detail, enlarged.
 """

@@ -1,6 +1,6 @@
 """The file of the weights in the box, made from a training run.
 
-    python -m tools.box_weights --experiment experiments/AIBNet_box --version 1.0 --test datasets/box/test
+    python -m tools.box_weights --experiment experiments/AIBNet-box --version 1.0 --test datasets/box/test
 
 takes the averaged weights of the newest whole checkpoint (--iteration: of another), leaves out sub-decoders that are
 not trained yet, stores them as float16 under `params`, where readers look first, and writes what they are beside them:
@@ -138,7 +138,7 @@ def make(arguments: argparse.Namespace) -> None:
     if seconds:
         found['training_hours'] = round(max(seconds) / 3600, 2)
     options = told_options(weights, window=window)
-    recipe = f'options/{options.get("name", "AIBNet_box")}.yml, {weights.iteration:,d} iterations, {arguments.recipe}'
+    recipe = f'{arguments.recipe}, {weights.iteration:,d} iterations'
     card = Card(arguments.name, arguments.version, expectation(found), recipe, arguments.licence, found)
     shipped = replace(
         weights, entries={TRAINED: stored}, options=yaml.safe_dump(options), card=card.to_text(), others={}
@@ -163,7 +163,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--name', default='AIBNet box', help='of the weights (%(default)s)')
     parser.add_argument('--window', type=int, help="pixels; 0: none (the training's val.window)")
     parser.add_argument('--precision', choices=['float16', 'float32'], default='float16', help='(%(default)s)')
-    parser.add_argument('--recipe', default='data of python -m datasets_prep.box', help='said after the option file')
+    parser.add_argument('--recipe', default='options/AIBNet_box.yml', help='what made them (%(default)s)')
     parser.add_argument('--licence', default='Apache-2.0', help='of the weights (%(default)s)')
     parser.add_argument('--output', type=Path, default=FILE, help='(%(default)s)')
     parser.add_argument('--overwrite', action='store_true', help='replace it')
