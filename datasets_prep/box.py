@@ -6,7 +6,7 @@ makes ``train/{blur_crops,sharp_crops}.lmdb`` and ``test/{input,target}.lmdb`` b
 lists author and licence of each picture. The photographs are those of small_pictures.csv, and those of
 box_pictures.csv, which add houses, streets, people and writing; they are kept below OUTPUT/photographs. The blur is
 that of `datasets_prep.shake`. The test pictures are others than the training pictures; of each the first exposure is
-left sharp.
+left sharp. Training crops are of those places where blur can take something away (`DetailedCrop`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from aibnet_arch.files import write_bytes, write_text
 from datasets_prep.cli import add_workers_argument, new_parser, run
-from datasets_prep.crops import Crop
+from datasets_prep.crops import Crop, DetailedCrop
 from datasets_prep.images import decode
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
@@ -69,17 +69,15 @@ def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int 
     """
     contents = read_pictures(pictures, debs, download=True, lists=f'{LIST.name} or {MORE.name}')
     sets = []
-    for name, (lq, gt, crop) in {
-        'train': ('blur_crops', 'sharp_crops', Crop(CROP, STEP)),
+    parts: dict[str, tuple[str, str, Crop | None]] = {
+        'train': ('blur_crops', 'sharp_crops', DetailedCrop(CROP, STEP)),
         'test': ('input', 'target', None),
-    }.items():
+    }
+    for name, (lq, gt, crop) in parts.items():
         pairs = pairs_of_set(pictures, output / 'photographs' / name, contents=contents, name=name)
         folder = output / name
-        sets.append(
-            PairedSet(
-                pairs, folder / f'{lq}.lmdb', folder / f'{gt}.lmdb', crop, f'box: {SETTINGS[name]}, {LARGEST_SCALE}'
-            )
-        )
+        source = f'box: {SETTINGS[name]}, scale {LARGEST_SCALE}' + (f', {crop}' if crop else '')
+        sets.append(PairedSet(pairs, folder / f'{lq}.lmdb', folder / f'{gt}.lmdb', crop, source))
     prepare(sets, workers=workers)
     write_text(output / 'LICENCES.md', licences(pictures))
 
