@@ -14,6 +14,7 @@ from ..blurmap.maps import coloured
 from ..errors import StoppedError, UserError
 from ..messages import printable
 from ..page import Page
+from ..weights.box import BOX
 from .batch import Batch
 from .inputs import Plan, check_outputs, plan_jobs
 from .memory import LimitError
@@ -24,7 +25,7 @@ def deblur(
     inputs: Sequence[str],
     output: Path,
     *,
-    weights: str,
+    weights: str = BOX,
     param_key: Optional[str] = None,
     picture_format: Optional[str] = None,
     overwrite: bool = False,
@@ -59,6 +60,8 @@ def deblur(
         raise UserError(str(error)) from error
     if page:
         _refuse_inputs_below(page, plan)
+    if deblurrer.card is not None:
+        print(f'weights: {printable(deblurrer.card.line())}')
     left = check_outputs(plan, output, overwrite=overwrite, skip_existing=skip_existing)
     batch = Batch(deblurrer, root=output, overwrite=overwrite, skip_existing=skip_existing)
     with _stopping_on_sigterm():

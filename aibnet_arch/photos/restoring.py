@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional, Union, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,11 @@ from ..inference.restorer import InferenceSettings, Restorer
 from ..inference.tiles import restored_bands, tile_count
 from ..modeling import AIBNet
 from ..modeling.lean import SCALE
-from ..weights import read_network
+from ..weights.box import BOX
+from ..weights.card import Card
+from ..weights.network_file import network_of
+from ..weights.wanted import Wanted
+from ..weights.weight_file import WeightFile
 from .memory import TileChooser, available_memory, release_freed_memory, used_memory
 
 SMALLEST_TILE = 128
@@ -48,6 +52,7 @@ class Deblurrer:
     Attributes:
         network: in evaluation mode.
         device: where it runs.
+        card: what its file of weights says of itself, if it does.
 
     Raises:
         ValueError: settings that do not go together; the message lists them.
@@ -83,6 +88,7 @@ class Deblurrer:
         if problems:
             raise ValueError('\n'.join(problems))
         self.network = network.to(self.device).eval()
+        self.card: Optional[Card] = None
         self._restorer = Restorer(self.network, settings)
         self._ensemble = self_ensemble
         self._tile, self._overlap = tile, overlap
@@ -99,17 +105,31 @@ class Deblurrer:
         )
 
     @classmethod
-    def from_file(cls, path: Union[str, Path], *, param_key: Optional[str] = None, **settings) -> 'Deblurrer':
+    def from_file(
+        cls,
+        path: Union[str, Path] = BOX,
+        *,
+        param_key: Optional[str] = None,
+        window: Union[int, str, None] = None,
+        **settings,
+    ) -> 'Deblurrer':
         """Read the network from a file of weights; see the class for the settings.
 
         Args:
-            path: the file.
+            path: the file, or `box`: the weights that come with the package.
             param_key: entry of the file; by default 'params_ema' if it has that, else 'params'.
+            window: by default what the weights want (:class:`.Wanted`); 'whole': none.
 
         Raises:
             CheckpointError: see :func:`aibnet_arch.weights.read_network`.
         """
-        return cls(read_network(path, param_key=param_key), **settings)
+        weights = WeightFile.read(path)
+        network = network_of(weights.state_dict(param_key), where=weights.where)
+        card = Card.of(weights)
+        chosen = Wanted.of(weights).window if window is None else window
+        deblurrer = cls(network, window=None if chosen == WHOLE else cast('Optional[int]', chosen), **settings)
+        deblurrer.card = card
+        return deblurrer
 
     def choose_tile(self, height: int, width: int, *, held: Optional[int] = None) -> Optional[int]:
         """The side of the tiles that a picture would be restored in, or None: whole.
