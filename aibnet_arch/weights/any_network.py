@@ -1,9 +1,10 @@
 """The network of a file of weights, whoever trained it: the one place that reads a ``--weights``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional, Union
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..modeling.signature import KEY
 from .layouts import published_kind
@@ -31,9 +32,13 @@ def read_any_network(path: Union[str, Path], *, param_key: Optional[str] = None)
         CheckpointError: the file is missing, damaged, or of no network that restores pictures.
         UserError: spandrel is needed, and missing.
     """
-    state = WeightFile.read(path).state_dict(param_key)
+    return any_network_of(WeightFile.read(path).state_dict(param_key), where=path)
+
+
+def any_network_of(state: Mapping[str, Tensor], *, where: object) -> nn.Module:
+    """The same of a state dict; `where` is its file, for messages."""
     if KEY in state:
-        return network_of(state, where=path)
+        return network_of(state, where=where)
     if published_kind(state) is not None:
-        return published_network(state, where=path)
-    return spandrel_network(state, where=path)
+        return published_network(state, where=where)
+    return spandrel_network(state, where=where)
