@@ -270,3 +270,13 @@ def test_a_folder_of_weights_names_them(files, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     error = deblur('--weights', files['NAFNet'].parent, capsys=capsys)
     assert 'is a folder, not a file; there are FFTformer.pth, KBNet.pth' in error
+
+
+@pytest.mark.parametrize('name', ['NAFNet', 'Restormer', 'Uformer', 'KBNet'])
+def test_info_and_deblur_say_whose_network_it_is(name, files, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(['info', str(files[name])]) == 0
+    assert f'  network     {name}\n' in capsys.readouterr().out
+    Image.fromarray(colours()).save('photo.png')
+    assert main(['deblur', 'photo.png', '-o', 'out', '--weights', str(files[name]), '--tile', 'whole']) == 0
+    assert f'weights: {files[name]}, {name}\n' in capsys.readouterr().out

@@ -62,6 +62,8 @@ def deblur(
         raise UserError(f'--blur-maps: an AIBNet has them; these weights: {deblurrer.traits.architecture}')
     if page:
         _refuse_inputs_below(page, plan)
+    if not isinstance(deblurrer.network, AIBNet):
+        print(f'weights: {printable(weights)}, {deblurrer.traits.architecture}')
     left = check_outputs(plan, output, overwrite=overwrite, skip_existing=skip_existing)
     batch = Batch(deblurrer, root=output, overwrite=overwrite, skip_existing=skip_existing)
     with _stopping_on_sigterm():

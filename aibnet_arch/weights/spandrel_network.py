@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from torch import Tensor, nn
 
@@ -80,6 +80,17 @@ def spandrel_network(state: Mapping[str, Tensor], *, where: object) -> SpandrelN
         raise CheckpointError(f'{where} is a {name}, which {what}: expected a network that restores colour pictures')
     refuse_lost_weights(state, where=where)
     return SpandrelNetwork(model.eval()).eval()
+
+
+def architecture_by_spandrel(state: Mapping[str, Tensor]) -> Optional[str]:
+    """The name that spandrel has for the network of a state dict, by the names in it; None without spandrel, too."""
+    if not importlib.util.find_spec('spandrel'):
+        return None
+    import spandrel
+
+    _add_architectures()
+    supports = spandrel.MAIN_REGISTRY.architectures('detection')
+    return next((each.architecture.name for each in supports if each.detect(dict(state))), None)
 
 
 def _what_it_does(model: Any) -> str:
