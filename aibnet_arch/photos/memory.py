@@ -19,6 +19,7 @@ UNITS.update({f'{prefix}{end}': 1000**n for n, prefix in enumerate('KMGT', start
 UNITS.update({f'{prefix}IB': 1024**n for n, prefix in enumerate('KMGT', start=1)})
 MULTIPLE = 16  # of pixels: sides of tiles, unless a network needs another one
 MARGIN = 1.1  # on what the network takes: where freed memory lies about in pieces, it varies
+OTHERS_MARGIN = 1.4  # FFTformer's grows by a third over a picture of many tiles
 BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended
 
 
@@ -114,6 +115,7 @@ class TileChooser:
         least_slope: bytes that a pixel takes in any case. What a square takes may hide in memory that is free again.
         multiple: sides of tiles are multiples of it.
         padded: the size that the network runs at for a picture of this height and width.
+        margin: what the network is reckoned with over what was measured.
     """
 
     def __init__(
@@ -126,9 +128,10 @@ class TileChooser:
         least_slope: float,
         multiple: int = MULTIPLE,
         padded: Callable[[int, int], tuple[int, int]] = lambda height, width: (height, width),
+        margin: float = MARGIN,
     ) -> None:
         self._restore_square, self._device, self._least_slope = restore_square, device, least_slope
-        self._multiple, self._padded = multiple, padded
+        self._multiple, self._padded, self._margin = multiple, padded, margin
         self.limit, self.smallest = limit, smallest
         self._points: list[tuple[int, int]] = []  # area, peak
 
@@ -181,7 +184,7 @@ class TileChooser:
     def _need(self, index: int) -> float:
         """What is reckoned with where a peak was measured."""
         base = self._points[0][1]
-        return base + MARGIN * (self._points[index][1] - base)
+        return base + self._margin * (self._points[index][1] - base)
 
     def _area_within(self, budget: int) -> int:
         """The largest area whose need is within `budget`, less than 0 if none."""

@@ -15,7 +15,7 @@ from ..inference.tiles import restored_bands, tile_count
 from ..modeling.lean import SCALE
 from ..modeling.traits import Traits, traits_of
 from ..weights import read_any_network
-from .memory import TileChooser, available_memory, release_freed_memory, used_memory
+from .memory import MARGIN, OTHERS_MARGIN, TileChooser, available_memory, release_freed_memory, used_memory
 
 SMALLEST_TILE = 128
 PICTURE_BYTES = 24  # a picture before and after, each pixel, as float32
@@ -105,6 +105,7 @@ class Deblurrer:
             least_slope=max(FEATURE_BYTES * self.traits.feature_channels, PICTURE_BYTES),
             multiple=self._multiple,
             padded=self.traits.padded,
+            margin=MARGIN if self.traits.windows else OTHERS_MARGIN,
         )
 
     @classmethod
