@@ -18,6 +18,7 @@ setup(
     package_data={
         'aibnet_arch': ['py.typed'],
         'aibnet_arch.page': ['template/*'],
+        'aibnet_arch.weights': ['shipped/*'],
         'datasets_prep': ['*.csv', 'py.typed'],
     },
     python_requires='>=3.9',

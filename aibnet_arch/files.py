@@ -115,7 +115,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, UTF-8, as :func:`write_whole` does."""
-    write_whole(path, lambda file: file.write(text.encode('utf-8')))
+    write_bytes(path, text.encode('utf-8'))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file of this content, as :func:`write_whole` does."""
+    write_whole(path, lambda file: file.write(content))
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:

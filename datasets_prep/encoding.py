@@ -46,7 +46,7 @@ def encode_pair(pair: Pair, *, crop: Crop | None) -> Encoded:
     if crop is None:
         return Encoded([(pair.key, lq_png or encode(lq), gt_png or encode(gt))])
     try:
-        windows = crop.windows(height=lq.shape[0], width=lq.shape[1])
+        windows = crop.chosen(gt)
     except ValueError as error:
         return Encoded(problems=[f'{name}: {error}'], fitting=min(lq.shape[:2]))
     entries = []

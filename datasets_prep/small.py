@@ -43,7 +43,7 @@ SEED = 2025
 
 @dataclass(frozen=True)
 class Picture:
-    """One photograph: a row of small_pictures.csv.
+    """One photograph: a row of small_pictures.csv or of box_pictures.csv.
 
     Attributes:
         set: 'train' or 'test'.
@@ -68,8 +68,16 @@ def listed_pictures(path: Path = LIST) -> list[Picture]:
         return [Picture(**row) for row in csv.DictReader(file)]
 
 
-def read_pictures(pictures: Sequence[Picture], debs: Path, *, download: bool) -> dict[str, bytes]:
+def read_pictures(
+    pictures: Sequence[Picture], debs: Path, *, download: bool, lists: str = LIST.name
+) -> dict[str, bytes]:
     """Name of each picture to its file's content, checked.
+
+    Args:
+        pictures: to be read.
+        debs: folder of the packages.
+        download: whether to fetch packages that are not there.
+        lists: name of the file that lists the pictures, for messages.
 
     Raises:
         PrepError: a package or a picture is missing, or a picture is not the one that is listed; all are named.
@@ -83,7 +91,7 @@ def read_pictures(pictures: Sequence[Picture], debs: Path, *, download: bool) ->
             if path not in contents:
                 problems.append(f'{file.name} has no {path}')
             elif hashlib.sha256(contents[path]).hexdigest() != picture.sha256:
-                problems.append(f'{path} in {file.name} is not the picture that {LIST.name} lists (SHA-256 differs)')
+                problems.append(f'{path} in {file.name} is not the picture that {lists} lists (SHA-256 differs)')
             else:
                 found[picture.name] = contents[path]
     raise_if_any(

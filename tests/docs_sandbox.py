@@ -16,6 +16,7 @@ import yaml
 from aibnet_arch import AIBNet
 from aibnet_arch.commands.main import main
 from aibnet_arch.registries.other_networks import OTHER_NETWORKS
+from aibnet_arch.weights.weight_file import WeightFile, write_weight_file
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.pairs import Pair
 from tests.mini_checkouts import make_modern, make_older
@@ -50,7 +51,7 @@ SHORTER = {
     'metric_benchmark': 'metric_benchmark --repeats 1',
 }
 # These need a network or several machines.
-NOT_HERE = ('python -m datasets_prep.small', 'torchrun --nnodes')
+NOT_HERE = ('python -m datasets_prep.small', 'python -m datasets_prep.box', 'torchrun --nnodes')
 # Words that stand for something: such a line tells the usage.
 USAGE = {'FILE', 'INPUT...', 'OUT', 'CHECKOUT', 'LQ', 'GT'}
 PROGRAMS = r'(?:basicsr|python -m|torchrun) '
@@ -124,6 +125,7 @@ def _weights(path: Path) -> None:
     state = AIBNet(**SMALL).state_dict()
     torch.save({'params': state}, path.parent.parent / 'net_g_latest.pth')
     torch.save({'params': state, 'params_ema': state}, path.parent.parent / 'with_ema.pth')
+    write_weight_file(path.parent.parent / 'shipped.safetensors', WeightFile(entries={'params': state}))
 
 
 def _shrunk(opt: dict) -> dict:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from aibnet_arch.weights import box
 from datasets_prep import bsd, gopro, hide, realblur, reds, reloblur, rsblur
 from tests.docs_sandbox import REPOSITORY, commands, make_sandbox, run
 
@@ -28,6 +29,7 @@ def sandbox(tmp_path_factory):
 @pytest.mark.parametrize('command', COMMANDS, ids=[f'{page}: {line}' for line, page in COMMANDS.items()])
 def test_a_command_of_the_docs_runs(command, sandbox, monkeypatch):
     monkeypatch.chdir(sandbox)
+    monkeypatch.setattr(box, 'FILE', sandbox / 'shipped.safetensors')  # a small one
     # The archives here are small ones.
     monkeypatch.setattr(gopro, 'EXPECTED_PAIRS', {'train': 2, 'test': 2})
     monkeypatch.setattr(hide, 'EXPECTED_PAIRS', 2)

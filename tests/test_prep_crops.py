@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 from datasets_prep import Crop
+from datasets_prep.crops import DetailedCrop
+from datasets_prep.encoding import encode_pair
+from datasets_prep.images import decode
+from datasets_prep.pairs import Pair
 
 
 def test_the_published_positions_on_gopro():
@@ -35,3 +39,26 @@ def test_bad_sizes():
     for size, step in ((0, 1), (8, 0), (-1, None)):
         with pytest.raises(ValueError, match='positive'):
             Crop(size, step)
+
+
+def test_windows_without_detail_are_left_out_but_never_all():
+    rng = np.random.default_rng(0)
+    picture = np.full((64, 128, 3), 90, np.uint8)
+    picture[:, :64] = rng.integers(0, 256, (64, 64, 3))
+    crop = DetailedCrop(32, 32)
+    assert Crop(32, 32).chosen(picture) == crop.windows(height=64, width=128)
+    assert crop.chosen(picture) == [(row, column) for row in (0, 32) for column in (0, 32)]
+    # Faint noise changes by less than 34 dB: the window with most of it stays.
+    faint = np.full((64, 128, 3), 90, np.uint8)
+    faint[40:60, 70:90] = rng.integers(89, 92, (20, 20, 3))
+    assert crop.chosen(faint) == [(32, 64)]
+    assert DetailedCrop(32, 32, most_db=70).chosen(faint) == [(32, 64)]
+    assert len(crop.chosen(np.zeros_like(faint))) == len(crop.windows(height=64, width=128))
+
+
+def test_what_is_stored_of_detailed_crops_is_numbered_without_gaps():
+    picture = np.full((32, 128, 3), 90, np.uint8)
+    picture[:, 96:] = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
+    encoded = encode_pair(Pair('a', picture, picture), crop=DetailedCrop(32, 32))
+    assert [key for key, _, _ in encoded.entries] == ['a_s001']
+    assert np.array_equal(decode(encoded.entries[0][2]), picture[:, 96:])

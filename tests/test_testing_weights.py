@@ -286,3 +286,16 @@ def test_the_page_shows_each_result_under_its_name(browser, tmp_path):  # noqa: 
         assert opened.pixel(0.8)[1] > 200
         opened.page.get_by_role('slider', name='Divider: before on the left, </script> mine on the right')
         assert opened.complaints == []
+
+
+def test_a_files_own_window_is_taken_unless_another_is_named(here):
+    content = torch.load(LATEST, weights_only=True)
+    opt = yaml.safe_load(content['options'])
+    opt['val']['window'] = 32
+    torch.save({**content, 'options': yaml.safe_dump(opt)}, 'own.pth')
+    pair = ('--lq', 'my/blurred', '--gt', 'my/sharp')
+    on_trial('--weights', 'own.pth', *pair)
+    assert 'window 32, own.pth' in log_of(here, 'test_own_on_my')
+    shutil.rmtree('results')
+    on_trial('--weights', 'own.pth', *pair, '--force_yml', 'val:window=~')
+    assert 'window' not in log_of(here, 'test_own_on_my').rpartition('own: AIBNet')[2].partition('\n')[0]

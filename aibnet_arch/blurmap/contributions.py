@@ -70,7 +70,7 @@ def observe(network: AIBNet, image: Tensor) -> Contributions:
     """Restore a picture and watch the blocks do it.
 
     Args:
-        network: in evaluation mode; all sub-decoders that are trained run.
+        network: in evaluation mode; all sub-decoders that are trained run, with the window of its ``lean``.
         image: (1, 3, H, W), RGB in [0, 1].
 
     Returns:
@@ -87,12 +87,15 @@ def observe(network: AIBNet, image: Tensor) -> Contributions:
         totals[part] = totals[part] + norm if part in totals else norm
         counts[part] += 1
 
+    window = network.lean.window if network.lean else None
+
+    def term(part: Part, block: SFDHBlock, x: Tensor) -> None:
+        add(part, sfem_term(block, x, window=None if window is None else window >> part.level))
+
     with ExitStack() as stack:
         for part, block in _blocks(network):
             if part.kind == SFEM:
-                handle = block.register_forward_pre_hook(
-                    lambda block, inputs, part=part: add(part, sfem_term(block, inputs[0]))
-                )
+                handle = block.register_forward_pre_hook(lambda block, inputs, part=part: term(part, block, inputs[0]))
             else:
                 handle = block.register_forward_hook(
                     lambda block, inputs, output, part=part: add(part, output - inputs[0])

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import cv2
 import numpy as np
@@ -12,7 +12,12 @@ import torch
 from tqdm import tqdm
 
 from ..errors import RunError, UserError
-from ..weights import read_network
+from ..modeling import AIBNet
+from ..modeling.lean import Lean
+from ..weights.box import BOX
+from ..weights.network_file import network_of
+from ..weights.wanted import Wanted
+from ..weights.weight_file import WeightFile
 from .baselines import OtherNetwork
 from .figure_table import FigureTable, Row
 from .figures import Truth, residual
@@ -27,7 +32,8 @@ def evaluate(
     inputs: Sequence[Path],
     output: Path,
     *,
-    weights: Path,
+    weights: Union[str, Path] = BOX,
+    window: Union[int, str, None] = None,
     beside: Sequence[Path] = (),
     param_key: Optional[str] = None,
     gt: Optional[Path] = None,
@@ -43,7 +49,8 @@ def evaluate(
         inputs, gt, extent: see :func:`.find_items`.
         output: folder of the results.
         weights, beside: files of an AIBNet, and of networks to stand beside it.
-        param_key: entry of all these files; see :func:`.read_network`.
+        window: of the AIBNet (:class:`.Lean`); by default what its weights want, 'whole': none.
+        param_key: entry of all these files; by default 'params_ema' if there is one, else 'params'.
         residual_above, extent_above: from there on a pixel is blurred, in grey levels and in pixels.
         parts: also maps of each sub-decoder and level.
         pictures: write them, not the figures alone.
@@ -56,7 +63,7 @@ def evaluate(
     folders = _folders(items, output)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     mapper = Mapper(
-        read_network(weights, param_key=param_key).to(device),
+        _read(weights, param_key=param_key, window=window).to(device),
         others=[OtherNetwork(path, param_key=param_key, device=device) for path in beside],
         parts=parts,
         device=device,
@@ -80,6 +87,17 @@ def evaluate(
     except OSError as error:
         raise RunError(f'the results cannot be written to {output}: {error}') from error
     print(f'{len(items)} picture(s): see {output}')
+
+
+def _read(path: Union[str, Path], *, param_key: Optional[str], window: Union[int, str, None]) -> AIBNet:
+    weights = WeightFile.read(path)
+    network = network_of(weights.state_dict(param_key), where=weights.where)
+    chosen = Wanted.of(weights).window if window is None else window
+    try:
+        network.lean = Lean(window=chosen if isinstance(chosen, int) else None)
+    except ValueError as error:
+        raise UserError(f'--{error}') from error
+    return network
 
 
 def _folders(items: Sequence[Item], output: Path) -> dict[str, Path]:

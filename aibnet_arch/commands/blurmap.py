@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ..blurmap.evaluation import evaluate
 from ..errors import UserError
+from ..weights.box import BOX
+from .arguments import pixels
 
 DESCRIPTION = """Heat maps over a picture: what SFEM and HFSBlock contribute, and the predicted residual. With the sharp
 pictures also how well each map finds the blurred regions, beside simple baselines."""
@@ -32,7 +34,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT', help='picture, folder or LMDB folder')
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='OUT', help='folder for the results')
-    parser.add_argument('--weights', type=Path, required=True, metavar='FILE', help='weights of an AIBNet')
+    parser.add_argument('--weights', default=BOX, metavar='FILE', help='weights of an AIBNet (those in the box)')
+    parser.add_argument(
+        '--window',
+        type=pixels,
+        metavar='N',
+        help='take statistics over N pixels (as the weights want); whole: over all',
+    )
     parser.add_argument('--gt', type=Path, metavar='PATH', help='the sharp pictures: file, folder or LMDB folder')
     parser.add_argument(
         '--extent', type=Path, metavar='PATH', help='how far each pixel is blurred: grey, 16 bit, 256 a pixel of blur'

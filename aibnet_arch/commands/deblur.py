@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Union
 
 from ..errors import UserError
 from ..photos.deblurring import deblur
 from ..photos.memory import parse_size
-from ..photos.restoring import WHOLE
+from ..weights.box import BOX
+from .arguments import pixels
 
 
 def run_deblur(argv: Sequence[str]) -> int:
@@ -22,11 +22,13 @@ def run_deblur(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    what = 'Restore pictures, folders and videos with a file of weights.'
+    what = 'Restore pictures, folders and videos, with the weights in the box or a file of them.'
     parser = argparse.ArgumentParser(prog='basicsr deblur', allow_abbrev=False, description=what)
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures, videos, and folders of them')
     parser.add_argument('-o', '--output', required=True, type=_folder, metavar='OUT', help='folder of the results')
-    parser.add_argument('--weights', required=True, metavar='FILE', help='of AIBNet, NAFNet, Restormer, ...')
+    parser.add_argument(
+        '--weights', default=BOX, metavar='FILE', help='of AIBNet, NAFNet, Restormer, ... (those in the box)'
+    )
     parser.add_argument('--param-key', metavar='KEY', help='entry of FILE (params_ema if it has that, else params)')
     parser.add_argument(
         '--format', dest='picture_format', choices=['png', 'jpg', 'webp', 'bmp', 'tif'], help='of pictures (their own)'
@@ -35,9 +37,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--skip-existing', action='store_true', help='leave results that are there, do the others')
     parser.add_argument('--device', default='auto', help='auto (a GPU if there is one), cpu, cuda, cuda:1')
     parser.add_argument('--memory', type=_size, metavar='SIZE', help='limit, e.g. 2GB (half of what is free)')
-    parser.add_argument('--tile', type=_tile, metavar='N', help='restore in tiles of N pixels; whole: without tiles')
+    parser.add_argument('--tile', type=pixels, metavar='N', help='restore in tiles of N pixels; whole: without tiles')
     parser.add_argument('--overlap', type=int, default=32, metavar='N', help='of tiles, in pixels (32)')
-    parser.add_argument('--window', type=int, metavar='N', help='take statistics over a window of N pixels')
+    parser.add_argument(
+        '--window',
+        type=pixels,
+        metavar='N',
+        help='take statistics over N pixels (as the weights want); whole: over all',
+    )
     parser.add_argument('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
     parser.add_argument('--self-ensemble', type=int, choices=[4, 8], help='mean over 4 flips, or 8 with transposes')
     parser.add_argument('--page', type=_folder, metavar='FOLDER', help='also an HTML page of before and after there')
@@ -57,12 +64,3 @@ def _size(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _tile(text: str) -> Union[int, str]:
-    if text == WHOLE:
-        return text
-    try:
-        return int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a number of pixels, or {WHOLE}') from error

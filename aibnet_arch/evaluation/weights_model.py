@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from basicsr.models.base_model import BaseModel
@@ -15,6 +16,7 @@ from ..inference.restorer import InferenceSettings, Restorer
 from ..modeling.traits import traits_of
 from ..weights.any_network import any_network_of
 from ..weights.state_dicts import compare_keys, refuse_lost_weights
+from ..weights.wanted import Wanted
 from ..weights.weight_file import WeightFile
 from .several import column
 
@@ -29,7 +31,7 @@ class WeightsModel(SRModel):
       say, that its file alone does not tell.
     - ``path.param_key_g``: entry of all files; by default see :meth:`.WeightFile.state_dict`.
     - ``val.window`` and the others of :class:`~aibnet_arch.inference.restorer.InferenceSettings`, each for the
-      networks that know it.
+      networks that know it. Without ``val.window`` each file's own (:class:`.Wanted`).
 
     Attributes:
         labels: names of the networks, if there are several.
@@ -45,6 +47,8 @@ class WeightsModel(SRModel):
             network = network_of_file(file, opt).to(self.device).eval()
             traits = traits_of(network)
             own = settings.of(traits)
+            if traits.windows and 'window' not in opt['val']:  # `~` there takes none
+                own = replace(own, window=Wanted.of(WeightFile.read(file)).window)
             self._restorers[name] = Restorer(network, own)
             numbers = sum(parameter.numel() for parameter in network.parameters())
             window = f', window {own.window}' if own.window else ''

@@ -22,7 +22,8 @@ class InferenceSettings:
     """Settings of inference; `up_to` is of AIBNet alone, `window` of AIBNet, NAFNet and UFPNet.
 
     Attributes:
-        window: take statistics over a window of that many pixels (:class:`.Lean`).
+        window: take statistics over a window of that many pixels (:class:`.Lean`). Where the weights of an AIBNet are
+            tested, it is by default that of their training.
         up_to: stop after this sub-decoder.
         tiles: {size: 512, overlap: 32} restores tile by tile, in memory that does not grow with the picture.
         channels_last: weights and pictures in channels-last layout.

@@ -15,6 +15,7 @@ from ..errors import StoppedError, UserError
 from ..messages import printable
 from ..modeling import AIBNet
 from ..page import Page
+from ..weights.box import BOX
 from .batch import Batch
 from .inputs import Plan, check_outputs, plan_jobs
 from .memory import LimitError
@@ -25,7 +26,7 @@ def deblur(
     inputs: Sequence[str],
     output: Path,
     *,
-    weights: str,
+    weights: str = BOX,
     param_key: Optional[str] = None,
     picture_format: Optional[str] = None,
     overwrite: bool = False,
@@ -62,6 +63,8 @@ def deblur(
         raise UserError(f'--blur-maps: an AIBNet has them; these weights: {deblurrer.traits.architecture}')
     if page:
         _refuse_inputs_below(page, plan)
+    if deblurrer.card is not None:
+        print(f'weights: {printable(deblurrer.card.line())}')
     if not isinstance(deblurrer.network, AIBNet):
         print(f'weights: {printable(weights)}, {deblurrer.traits.architecture}')
     left = check_outputs(plan, output, overwrite=overwrite, skip_existing=skip_existing)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional, Union, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,11 @@ from ..inference.restorer import InferenceSettings, Restorer
 from ..inference.tiles import restored_bands, tile_count
 from ..modeling.lean import SCALE
 from ..modeling.traits import Traits, traits_of
-from ..weights import read_any_network
+from ..weights.any_network import any_network_of
+from ..weights.box import BOX
+from ..weights.card import Card
+from ..weights.wanted import Wanted
+from ..weights.weight_file import WeightFile
 from .memory import MARGIN, OTHERS_MARGIN, TileChooser, available_memory, release_freed_memory, used_memory
 
 SMALLEST_TILE = 128
@@ -51,6 +55,7 @@ class Deblurrer:
         network: in evaluation mode.
         traits: what it is.
         device: where it runs.
+        card: what its file of weights says of itself, if it does.
 
     Raises:
         ValueError: settings that do not go together; the message lists them.
@@ -89,6 +94,7 @@ class Deblurrer:
         if problems:
             raise ValueError('\n'.join(problems))
         self.network = network.to(self.device).eval()
+        self.card: Optional[Card] = None
         self._restorer = Restorer(self.network, settings)
         self._multiple = math.lcm(SCALE, self.traits.multiple)  # of the sides of tiles that are chosen here
         self._ensemble = self_ensemble
@@ -109,17 +115,33 @@ class Deblurrer:
         )
 
     @classmethod
-    def from_file(cls, path: Union[str, Path], *, param_key: Optional[str] = None, **settings) -> 'Deblurrer':
+    def from_file(
+        cls,
+        path: Union[str, Path] = BOX,
+        *,
+        param_key: Optional[str] = None,
+        window: Union[int, str, None] = None,
+        **settings,
+    ) -> 'Deblurrer':
         """Read the network from a file of weights; see the class for the settings.
 
         Args:
-            path: the file.
+            path: the file, or `box`: the weights that come with the package.
             param_key: entry of the file; by default 'params_ema' if it has that, else 'params'.
+            window: by default what the weights want (:class:`.Wanted`); 'whole': none.
 
         Raises:
             CheckpointError, UserError: see :func:`.read_any_network`.
         """
-        return cls(read_any_network(path, param_key=param_key), **settings)
+        weights = WeightFile.read(path)
+        network = any_network_of(weights.state_dict(param_key), where=weights.where)
+        card = Card.of(weights)
+        chosen = window
+        if window is None and traits_of(network).windows:
+            chosen = Wanted.of(weights).window
+        deblurrer = cls(network, window=None if chosen == WHOLE else cast('Optional[int]', chosen), **settings)
+        deblurrer.card = card
+        return deblurrer
 
     def choose_tile(self, height: int, width: int, *, held: Optional[int] = None) -> Optional[int]:
         """The side of the tiles that a picture would be restored in, or None: whole.

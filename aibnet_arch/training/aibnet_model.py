@@ -1,6 +1,7 @@
 """The progressive-stage model class, on top of BasicSR's SRModel."""
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Optional
 
 import torch
@@ -13,6 +14,8 @@ from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer, autoca
 from ..modeling import AIBNet
 from ..modeling.lean import Lean
 from ..weights.pretrained import load_encoder, load_stages
+from ..weights.wanted import Wanted
+from ..weights.weight_file import WeightFile
 from .aibnet_options import check_options
 from .settings import TrainingSettings
 from .stage_plan import StagePlan
@@ -33,6 +36,7 @@ class AIBNetModel(SRModel):
       see :class:`~aibnet_arch.training.settings.TrainingSettings`.
     - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``: see
       :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
+      Where weights are tested and ``val.window`` is not given, it is that of their training.
     - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
     - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.
 
@@ -167,8 +171,19 @@ class AIBNetModel(SRModel):
         """Restore ``self.lq`` with the settings of inference below ``val:``."""
         network = getattr(self, 'net_g_ema', self.network)
         if self._restorer is None or self._restorer.network is not network:
-            self._restorer = Restorer(network, InferenceSettings.from_options(self.opt.get('val')))
+            self._restorer = Restorer(network, self._inference_settings())
         self.output = self._restorer(self.lq)
+
+    def _inference_settings(self) -> InferenceSettings:
+        """Those below ``val:``; when trained weights are tested, and it names no window, the one that they want."""
+        val, path = self.opt.get('val') or {}, self.opt['path'].get('pretrain_network_g')
+        settings = InferenceSettings.from_options(val)
+        if self.opt['is_train'] or not path or 'window' in val:
+            return settings
+        wanted = Wanted.of(WeightFile.read(path)).window
+        if wanted is not None:
+            get_root_logger().info(f'val.window: {wanted}, as {path} wants; `window: ~` takes none.')
+        return replace(settings, window=wanted)
 
     def blur_maps(self) -> dict:
         """Heat maps of the picture ``self.lq`` for the page of a test: title to (H, W, 3) uint8 BGR."""

@@ -1,6 +1,7 @@
 """Weights from one format to the other, without losing anything unasked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from ..errors import RunError, UserError
 from ..files import check_new
 from ..messages import some
+from .box import weights_path
 from .layouts import architecture_of
 from .plain_file import SAFETENSORS
 from .weight_file import FORMATS, WeightFile, write_weight_file
@@ -19,7 +21,8 @@ def convert(source: Path, target: Path, *, param_key: Optional[str] = None) -> t
     """Write the weights of one file to another, of the format that its suffix names, and compare what is read back.
 
     Args:
-        source, target: files; `target` must not exist.
+        source: a file, or `box`.
+        target: a file that does not exist.
         param_key: keep this entry alone; the name for a bare state dict. Without it everything is kept, or the file
             is refused.
 
@@ -31,6 +34,7 @@ def convert(source: Path, target: Path, *, param_key: Optional[str] = None) -> t
         CheckpointError: `source` cannot be read, or its tensors do not go into that format.
         RunError: the file cannot be written, or is not the same when it is read back.
     """
+    source = weights_path(source)
     check_new(target, source=source, suffixes=FORMATS)
     weights = WeightFile.read(source)
     weights.refuse_empty()
@@ -55,10 +59,7 @@ def _only(weights: WeightFile, param_key: str, *, where: Path) -> tuple[WeightFi
         keys = ', '.join(named(key) for key in weights.entries)
         raise UserError(f'{where} has no entry {param_key!r}; it has: {keys}')
     dropped = [str(key) for key in (*weights.entries, *weights.others) if key != param_key]
-    one = WeightFile(
-        entries={param_key: weights.entries[param_key]}, iteration=weights.iteration, options=weights.options
-    )
-    return one, dropped
+    return replace(weights, entries={param_key: weights.entries[param_key]}, others={}), dropped
 
 
 def _refuse_loss(weights: WeightFile, *, source: Path, target: Path) -> None:

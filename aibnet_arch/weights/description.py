@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
 
@@ -10,35 +11,43 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files import sha256_of
+from .box import weights_path
+from .card import Card
 from .layouts import Layout, recognise
 from .plain_file import STATE, read_plain
 from .spandrel_network import architecture_by_spandrel
 from .state_dicts import unwrapped
+from .wanted import Wanted
 from .weight_file import WeightFile
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Read a file; nothing in it is executed.
+    """Read a file, or `box`; nothing in it is executed.
 
     Returns:
         Plain data: 'file', 'bytes', 'sha256', 'record' (see :func:`compare_with_record`), 'iteration', and
 
         - of weights 'entries' (of each: 'tensors', 'numbers' in tensors of floating point, 'types', 'not_finite' with
-          the names of tensors, 'network' if it is known), 'options' (YAML text) and 'others' (names);
+          the names of tensors, 'network' if it is known), 'options' (YAML text), 'card' (see :class:`.Card`), 'wanted'
+          (see :class:`.Wanted`) and 'others' (names);
         - of a training state 'epoch', 'stage', 'optimizers', 'schedulers' and 'others'.
 
     Raises:
         CheckpointError: it is missing, damaged, or neither of them.
     """
+    path = weights_path(path)
     if path.suffix == STATE:
         return {**_file(path), **_training_state(read_plain(path), where=path)}
     weights = WeightFile.read(path)
     weights.refuse_empty()
+    card = Card.of(weights)
     return {
         **_file(path),
         'iteration': weights.iteration,
         'entries': {'' if key is None else str(key): _entry(state) for key, state in weights.entries.items()},
         'options': weights.options,
+        'card': asdict(card) if card else None,
+        'wanted': asdict(Wanted.of(weights)),
         'others': list(map(str, weights.others)),
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
+from .wanted import at, options_tree
 
 # Of the training's options, unless all of them are asked for.
 SHOWN = (
@@ -21,7 +21,6 @@ SHOWN = (
     'train.optim_g.lr',
     'train.ema_decay',
 )
-MOST_OPTIONS = 1 << 20  # characters of YAML; an option file has some thousand
 
 
 def lines(description: Mapping[str, Any], *, whole: bool) -> Iterator[str]:
@@ -45,6 +44,10 @@ def lines(description: Mapping[str, Any], *, whole: bool) -> Iterator[str]:
 def _weights(description: Mapping[str, Any], *, whole: bool) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = []
     told = None
+    card = description['card']
+    if card:
+        facts += [('name', f'{card["name"]}, version {card["version"]}'), ('expect', card['expect'])]
+        facts += [(name, card[name]) for name in ('recipe', 'licence') if card[name]]
     for key, entry in description['entries'].items():
         network = entry['network']
         if network is not None and network != told:
@@ -59,6 +62,10 @@ def _weights(description: Mapping[str, Any], *, whole: bool) -> list[tuple[str, 
         facts.append(('also in it', ', '.join(description['others'])))
     if description['iteration'] is not None:
         facts.append(('iteration', f'{description["iteration"]:,d}'))
+    wanted = description['wanted']
+    if wanted['window']:
+        crops = f', trained on crops of {wanted["crop"]}' if wanted['crop'] else ''
+        facts.append(('inference', f'with a window of {wanted["window"]} pixels{crops}'))
     if description['options'] is not None:
         facts.append(('options', description['options'].rstrip() if whole else _short(description['options'])))
     return facts
@@ -85,21 +92,12 @@ def _training_state(description: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _short(options: str) -> str:
     """The options of most interest, one line; `--options` prints the rest."""
-    try:
-        tree = yaml.safe_load(options) if len(options) <= MOST_OPTIONS else None
-    except (yaml.YAMLError, RecursionError, ValueError):
-        tree = None
-    if not isinstance(tree, Mapping):
+    tree = options_tree(options)
+    if not tree:
         return f'{len(options)} characters, no YAML of an option file (--options prints them)'
-    found = {path: _at(tree, path.split('.')) for path in SHOWN}
+    found = {path: at(tree, path) for path in SHOWN}
     told = (f'{path}={_compact(value)}' for path, value in found.items() if _is_short(value))
     return f'{" ".join(told)} (--options prints all)'
-
-
-def _at(tree: Any, keys: list[str]) -> Any:
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return tree
 
 
 def _is_short(value: Any) -> bool:

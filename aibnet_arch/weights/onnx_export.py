@@ -8,6 +8,7 @@ from typing import Any, Optional
 from ..errors import RunError, UserError
 from ..files import check_new, sha256_of, write_whole
 from ..modeling import AIBNet
+from .box import weights_path
 from .network_file import read_network
 
 MOST = 1e-4  # difference from torch, where pixels are in [0, 1]
@@ -26,7 +27,7 @@ def export(
     """Export, and print how far onnxruntime is from torch.
 
     Args:
-        source: weights of an AIBNet.
+        source: weights of an AIBNet, or `box`.
         target: the .onnx file; it must not exist.
         size: H and W of the pictures that it takes; None: any.
         up_to: stop after this sub-decoder.
@@ -39,6 +40,7 @@ def export(
     """
     if size and min(size) < 1:
         raise UserError(f'--size {size[0]} {size[1]}: expected 1 or more')
+    source = weights_path(source)
     check_new(target, source=source, suffixes=('.onnx',))
     missing = [name for name in ('onnx', 'onnxruntime') if importlib.util.find_spec(name) is None]
     if missing:

@@ -23,7 +23,8 @@ def read_plain(path: Union[str, Path]) -> object:
     """Read a file that ``torch.save`` wrote: tensors and plain containers, on the CPU; nothing in it is executed.
 
     A ``.safetensors`` file gives what the ``.pth`` file would that it was made of: its one state dict under the key
-    that its metadata name as ``param_key``, 'iter' and 'options' beside it; without that metadata the bare state dict.
+    that its metadata name as ``param_key``, 'iter', 'options' and 'card' beside it; without that metadata the bare
+    state dict.
 
     Raises:
         CheckpointError: the file does not exist, is damaged, or holds anything else.
@@ -102,8 +103,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     if 'param_key' not in metadata:
         return state
     content: dict[str, Any] = {metadata['param_key']: state}
-    if 'options' in metadata:
-        content['options'] = metadata['options']
+    content.update({name: metadata[name] for name in ('options', 'card') if name in metadata})
     if 'iter' in metadata:
         if not re.fullmatch(r'[0-9]{1,18}', metadata['iter']):
             raise CheckpointError(f'{path}: its metadata are damaged: iter is {metadata["iter"]!r:.80}')

@@ -1,8 +1,8 @@
 """What a file of weights holds, in either format, and how it is written.
 
 A ``.pth`` holds state dicts under their parameter keys ('params', 'params_ema'), or one bare state dict. Training
-writes beside them 'iter', the iteration, and 'options', the run's options as YAML. A ``.safetensors`` file holds one
-state dict; the rest is text in its metadata.
+writes beside them 'iter', the iteration, and 'options', the run's options as YAML. Published ones may have a 'card'
+(:class:`.Card`). A ``.safetensors`` file holds one state dict; the rest is text in its metadata.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..files import write_whole
 from ..messages import some
+from .box import weights_path
 from .plain_file import SAFETENSORS, read_plain, weights_beside
 from .state_dicts import is_state_dict, refuse_hollow, unwrapped
 
@@ -36,6 +37,7 @@ class WeightFile:
         options: YAML text of the training's options, if the file holds it.
         others: further entries, of other programs.
         where: the file, for messages.
+        card: JSON text of a :class:`.Card`, if the file holds one.
     """
 
     entries: Mapping[Optional[str], Mapping[str, Tensor]]
@@ -43,14 +45,19 @@ class WeightFile:
     options: Optional[str] = None
     others: Mapping[str, Any] = field(default_factory=dict)
     where: object = 'the file'
+    card: Optional[str] = None
 
     @classmethod
     def read(cls, path: Union[str, Path]) -> 'WeightFile':
         """Read a ``.pth`` or ``.safetensors`` file; nothing in it is executed.
 
+        Args:
+            path: the file, or the word `box` (:func:`.weights_path`).
+
         Raises:
             CheckpointError: it is missing, damaged, or holds other things than weights.
         """
+        path = weights_path(path)
         content = read_plain(path)
         if not isinstance(content, Mapping):
             raise CheckpointError(f'{path} holds a {type(content).__name__}, not weights')
@@ -65,7 +72,8 @@ class WeightFile:
             refuse_hollow(state, where=path, key=key)
         iteration = rest.pop('iter') if type(rest.get('iter')) is int else None
         options = rest.pop('options') if isinstance(rest.get('options'), str) else None
-        return cls(entries, iteration, options, rest, path)
+        card = rest.pop('card') if isinstance(rest.get('card'), str) else None
+        return cls(entries, iteration, options, rest, path, card)
 
     def state_dict(self, param_key: Optional[str] = None) -> dict[str, Tensor]:
         """The weights to use, without the ``module.`` that DataParallel puts before their names.
@@ -105,7 +113,7 @@ class WeightFile:
 
     def about(self) -> dict[str, Any]:
         """What stands beside the weights, under the names of a file."""
-        known = {'iter': self.iteration, 'options': self.options}
+        known = {'iter': self.iteration, 'options': self.options, 'card': self.card}
         return {key: value for key, value in known.items() if value is not None}
 
     def refuse_empty(self) -> None:

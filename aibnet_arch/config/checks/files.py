@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...weights import box
 from ..problems import Problem, problem
 
 
@@ -14,7 +15,8 @@ def check_files(opt: Mapping[str, Any]) -> Iterator[Problem]:
         names_file = key == 'resume_state' or key.startswith('pretrain_network_')
         if not names_file or not isinstance(value, str) or key == 'pretrain_network_encoder':
             continue
-        if not os.path.isfile(os.path.expanduser(value)):
+        path = box.FILE if value == box.BOX and key != 'resume_state' else os.path.expanduser(value)
+        if not os.path.isfile(path):
             yield problem(f'path.{key}', f'there is no file {value}')
 
 

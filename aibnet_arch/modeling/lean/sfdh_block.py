@@ -51,9 +51,11 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
     return out
 
 
-def sfem_term(block: SFDHBlock, x: Tensor) -> Tensor:
+def sfem_term(block: SFDHBlock, x: Tensor, *, window: Optional[int] = None) -> Tensor:
     """The block's W SFEM(LN(x)), (B, C, H, W), which :func:`sfdh_block` never has apart from the rest."""
     spatial = block.sfem
+    if type(spatial) is SFEM and window is not None and is_local(x, window):
+        return block.sfem_weight * sfem_in_windows(spatial, block.norm1(x), window)
     if type(spatial) is SFEM:
         gather = lambda crop, x: gather_sfem(spatial, block.norm1(x), crop)  # noqa: E731
         (value,), sums = over_strips(gather, [x], halo=1, channels=5 * x.shape[1])

@@ -1,0 +1,97 @@
+"""The data that the weights in the box are trained on: photographs that Debian packages ship, shaken.
+
+    python -m datasets_prep.box --output datasets/box
+
+makes ``train/{blur_crops,sharp_crops}.lmdb`` and ``test/{input,target}.lmdb`` below the output, and LICENCES.md, which
+lists author and licence of each picture. The photographs are those of small_pictures.csv, and those of
+box_pictures.csv, which add houses, streets, people and writing; they are kept below OUTPUT/photographs. The blur is
+that of `datasets_prep.shake`. The test pictures are others than the training pictures; of each the first exposure is
+left sharp. Training crops are of those places where blur can take something away (`DetailedCrop`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from aibnet_arch.files import write_bytes, write_text
+from datasets_prep.cli import add_workers_argument, new_parser, run
+from datasets_prep.crops import Crop, DetailedCrop
+from datasets_prep.images import decode
+from datasets_prep.lmdb_writer import prepare
+from datasets_prep.paired_set import PairedSet
+from datasets_prep.pairs import Pair
+from datasets_prep.shake import ShakeSettings, pairs_of_files
+from datasets_prep.small import LIST, Picture, licences, listed_pictures, read_pictures
+
+MORE = Path(__file__).with_name('box_pictures.csv')
+TRAIN = ShakeSettings(exposures=10, path=12, turn=0.8, part_path=10, noise=0.01, quality=80, boost=1.5)
+SETTINGS = {'train': TRAIN, 'test': replace(TRAIN, exposures=4, sharp=0.25, largest_side=600)}
+# Each picture is reduced at least to this: it rids a small one, too, of noise and of what compression did to it.
+LARGEST_SCALE = 0.8
+CROP, STEP = 160, 140
+
+
+def box_pictures() -> list[Picture]:
+    """The pictures of both lists."""
+    return listed_pictures() + listed_pictures(MORE)
+
+
+def pairs_of_set(pictures: Sequence[Picture], folder: Path, *, contents: dict[str, bytes], name: str) -> list[Pair]:
+    """The pairs of a set; its photographs are written below the folder.
+
+    Args:
+        pictures: of both sets.
+        folder: comes to hold a file a picture.
+        contents: name of a picture to its file's content.
+        name: of the set, 'train' or 'test'.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = []
+    for picture in (picture for picture in pictures if picture.set == name):
+        content = contents[picture.name]
+        path = folder / f'{picture.name}{Path(picture.path).suffix}'
+        if not path.is_file() or path.read_bytes() != content:
+            write_bytes(path, content)
+        longest = min(SETTINGS[name].largest_side, round(LARGEST_SCALE * max(decode(content).shape[:2])))
+        pairs += pairs_of_files({picture.name: path}, settings=replace(SETTINGS[name], largest_side=longest))
+    return pairs
+
+
+def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None) -> None:
+    """Make both sets below `output`; finished sets are recognised and left alone.
+
+    Raises:
+        PrepError: see :func:`datasets_prep.small.read_pictures`, and datasets_prep.lmdb_writer.
+    """
+    contents = read_pictures(pictures, debs, download=True, lists=f'{LIST.name} or {MORE.name}')
+    sets = []
+    parts: dict[str, tuple[str, str, Crop | None]] = {
+        'train': ('blur_crops', 'sharp_crops', DetailedCrop(CROP, STEP)),
+        'test': ('input', 'target', None),
+    }
+    for name, (lq, gt, crop) in parts.items():
+        pairs = pairs_of_set(pictures, output / 'photographs' / name, contents=contents, name=name)
+        folder = output / name
+        source = f'box: {SETTINGS[name]}, scale {LARGEST_SCALE}' + (f', {crop}' if crop else '')
+        sets.append(PairedSet(pairs, folder / f'{lq}.lmdb', folder / f'{gt}.lmdb', crop, source))
+    prepare(sets, workers=workers)
+    write_text(output / 'LICENCES.md', licences(pictures))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = new_parser('box', description=__doc__)
+    parser.add_argument('--output', type=Path, default=Path('datasets/box'), help='folder (default %(default)s)')
+    parser.add_argument('--debs', type=Path, help='folder of the packages (default OUTPUT/debs)')
+    add_workers_argument(parser)
+    arguments: argparse.Namespace = parser.parse_args(argv)
+    debs = arguments.debs or arguments.output / 'debs'
+    make(arguments.output, debs=debs, pictures=box_pictures(), workers=arguments.workers)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(run(main))

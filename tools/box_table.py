@@ -1,0 +1,176 @@
+"""Figures of the weights in the box, beside what else there is, in one run: for their model card.
+
+    python -m tools.box_table --shaken datasets/box/test --real datasets/real7 datasets/real11 --output box_table
+
+Shaken pictures are those that `datasets_prep.box` keeps apart, real ones pairs of `datasets_prep.video`. Unsharp mask,
+Richardson-Lucy and Wiener run with the setting of a small grid that is best on every third picture of the set, whose
+truth they see: an oracle, which no user has. Writes OUTPUT.csv, a row a picture and method, and OUTPUT.md; with --card
+the figures of a model card are replaced.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Optional
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from aibnet_arch.errors import UserError
+from aibnet_arch.exit_codes import exit_code_of
+from aibnet_arch.files import write_csv, write_text
+from aibnet_arch.photos import Deblurrer
+from aibnet_arch.weights.box import BOX
+from tools.box_measures import Row, Sample, psnr, samples
+from tools.classical_deblurring import GRIDS, best_setting
+
+INPUT, JPEG = 'input', 'JPEG of quality 95'
+START, END = '<!-- figures: python -m tools.box_table -->', '<!-- end of the figures -->'
+
+
+def jpeg(picture: np.ndarray) -> np.ndarray:
+    """What a file of high quality does to a picture: a measure of what is left alone."""
+    coded = cv2.imencode('.jpg', picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1])
+
+
+def rows_of_set(name: str, pairs: Sequence[Sample], networks: Mapping[str, Callable[..., np.ndarray]]) -> list[Row]:
+    """What each method makes of each picture of a set."""
+    blurred = [pair for pair in pairs if not pair.is_sharp]
+    if not blurred:
+        raise UserError(f'{name}: no blurred pictures')
+    methods: dict[str, tuple[Callable[..., np.ndarray], str]] = {INPUT: (lambda picture: picture, '')}
+    methods.update({network: (restore, '') for network, restore in networks.items()})
+    for method in GRIDS:
+        best = best_setting(method, blurred[::3])
+        methods[method] = (
+            partial(GRIDS[method][0], **best),
+            ', '.join(f'{key} {value:g}' for key, value in best.items()),
+        )
+    methods[JPEG] = (jpeg, '')
+    rows = []
+    for pair in tqdm(pairs, desc=name, unit='picture', disable=None):
+        before = psnr(pair.lq, pair.gt)
+        for method, (restore, setting) in methods.items():
+            if pair.is_sharp or method != JPEG:
+                kind = 'sharp' if pair.is_sharp else 'blurred'
+                rows.append(Row(name, pair.key, kind, method, setting, before, psnr(restore(pair.lq), pair.gt)))
+    return rows
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Markdown: for each set what each method does to blurred pictures and to sharp ones."""
+    rows, parts = list(rows), []
+    for name, kind in sorted({(row.set, row.kind) for row in rows}):
+        chosen = [row for row in rows if (row.set, row.kind) == (name, kind)]
+        count = len({row.picture for row in chosen})
+        parts.append(_blurred(name, chosen, count) if kind == 'blurred' else _sharp(name, chosen, count))
+    return '\n'.join(parts)
+
+
+def _blurred(name: str, rows: Sequence[Row], count: int) -> str:
+    lines = [
+        f'{name}: {count} blurred pictures',
+        '',
+        '| | PSNR | gain | worst | best | nearer to the truth |',
+        '| --- | --- | --- | --- | --- | --- |',
+    ]
+    for method, of_it in _by_method(rows):
+        gains = [row.gain_db for row in of_it]
+        nearer = f'{sum(gain > 0 for gain in gains)} of {count}'
+        lines.append(
+            f'| {_named(method, of_it)} | {mean(row.output_db for row in of_it):.2f} dB | {mean(gains):+.2f} | '
+            f'{min(gains):+.2f} | {max(gains):+.2f} | {"" if method == INPUT else nearer} |'
+        )
+    return '\n'.join([*lines, ''])
+
+
+def _sharp(name: str, rows: Sequence[Row], count: int) -> str:
+    lines = [
+        f'{name}: {count} sharp pictures, to be left alone',
+        '',
+        '| | PSNR to the input, mean | least |',
+        '| --- | --- | --- |',
+    ]
+    for method, of_it in _by_method(rows):
+        if method != INPUT:
+            values = [row.output_db for row in of_it]
+            lines.append(f'| {_named(method, of_it)} | {mean(values):.2f} dB | {min(values):.2f} |')
+    return '\n'.join([*lines, ''])
+
+
+def _by_method(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    return [(method, [row for row in rows if row.method == method]) for method in dict.fromkeys(r.method for r in rows)]
+
+
+def _named(method: str, rows: Sequence[Row]) -> str:
+    return f'{method} ({rows[0].setting})' if rows[0].setting else method
+
+
+def into_card(card: Path, text: str) -> None:
+    """Put the table between the marks of a model card.
+
+    Raises:
+        UserError: it has no such marks.
+    """
+    before, start, rest = card.read_text(encoding='utf-8').partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise UserError(f'{card} lacks the lines {START} and {END}')
+    write_text(card, f'{before}{START}\n\n{text}\n{END}{after}')
+
+
+def make(arguments: argparse.Namespace) -> None:
+    """Measure, and write the tables.
+
+    Raises:
+        UserError, CheckpointError: the input is refused; nothing has been written then.
+    """
+    sets = [*arguments.shaken, *arguments.real]
+    if not sets:
+        raise UserError('no pictures: give --shaken or --real')
+    networks = {
+        name: Deblurrer.from_file(path, tile='whole', device='cpu')
+        for name, path in [('box', arguments.box), *((Path(path).stem, path) for path in arguments.weights)]
+    }
+    if len(networks) <= len(arguments.weights):
+        raise UserError('--weights: two files have one name; rename one')
+    loaded = {'/'.join(folder.parts[-2:]): list(samples(folder))[:: arguments.every] for folder in sets}
+    rows = [row for name, pairs in loaded.items() for row in rows_of_set(name, pairs, networks)]
+    text = table(rows)
+    columns = [{**vars(row), 'gain_db': row.gain_db} for row in rows]
+    write_csv(
+        arguments.output.with_suffix('.csv'),
+        [{key: f'{value:.4f}' if isinstance(value, float) else value for key, value in row.items()} for row in columns],
+    )
+    write_text(arguments.output.with_suffix('.md'), text)
+    if arguments.card:
+        into_card(arguments.card, text)
+    print(text)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Make the tables; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--box', default=BOX, metavar='FILE', help='the weights (those in the box)')
+    parser.add_argument('--weights', nargs='+', default=[], metavar='FILE', help='others to stand beside them')
+    parser.add_argument('--shaken', nargs='+', type=Path, default=[], metavar='FOLDER', help='of input and target.lmdb')
+    parser.add_argument('--real', nargs='+', type=Path, default=[], metavar='FOLDER', help='of input and target.lmdb')
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='take each Nth picture alone')
+    parser.add_argument('--output', type=Path, required=True, help='name of the tables, without a suffix')
+    parser.add_argument('--card', type=Path, help='a model card whose figures are replaced')
+    arguments = parser.parse_args(argv)
+
+    def work() -> int:
+        make(arguments)
+        return 0
+
+    return exit_code_of('box_table', work)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
