@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures, videos, and folders of them')
     parser.add_argument('-o', '--output', required=True, type=_folder, metavar='OUT', help='folder of the results')
     parser.add_argument(
-        '--weights', default=BOX, metavar='FILE', help='of an AIBNet; its shape is read from it (those in the box)'
+        '--weights', default=BOX, metavar='FILE', help='of AIBNet, NAFNet, Restormer, ... (those in the box)'
     )
     parser.add_argument('--param-key', metavar='KEY', help='entry of FILE (params_ema if it has that, else params)')
     parser.add_argument(
