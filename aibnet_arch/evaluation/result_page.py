@@ -9,6 +9,7 @@ import numpy as np
 
 from ..distributed import by_one_process
 from ..errors import UserError
+from ..metrics import gain_of
 from ..page import Entry, Page, usual_better, write_entry
 
 
@@ -28,7 +29,13 @@ class ResultPage:
         self._title = f'{opt["name"]} on {dataset}'
         metrics = opt['val'].get('metrics') or {}
         # Metrics have names of the user's choice; their types tell what they are.
-        self._better = {name: each.get('better') or usual_better(each['type']) for name, each in metrics.items()}
+        usual = {name: each.get('better') or usual_better(each['type']) for name, each in metrics.items()}
+        self._lower = [name for name, better in usual.items() if better == 'lower']
+        self._better = {
+            **usual,
+            **{f'{name}, input': better for name, better in usual.items()},
+            **{f'{name}, gain': 'higher' for name in usual},
+        }
         self._with_maps = settings.get('blur_maps', False)
         self._number, self._step = opt['rank'] + 1, opt['world_size']  # process r has the pictures r, r + N and so on
         self._page: Any = None  # of the first process
@@ -64,7 +71,7 @@ class ResultPage:
         """Write the files of a picture.
 
         Args:
-            row: image, metrics and note, as the table has them.
+            row: image, metrics, before and note, as the table takes them.
             before, after, truth: uint8, (H, W, 3) BGR or (H, W). A smaller `before` (scale above 1) is enlarged.
             maps: see `maps_of`.
 
@@ -85,19 +92,30 @@ class ResultPage:
                 number,
                 row['image'],
                 pictures=pictures,
-                metrics=row['metrics'],
+                metrics=self._figures(row),
                 maps=maps,
                 note='; '.join(notes),
             )
         except ValueError as error:
             raise UserError(f'val.page: {error}') from error
 
-    def finish(self, entries: Sequence[Entry]) -> None:
+    def _figures(self, row: Mapping[str, Any]) -> dict[str, float]:
+        """The metrics, those of the input and the gains, without what could not be measured."""
+        figures: dict[str, float] = {}
+        for name, value in row['metrics'].items():
+            before = (row['before'] or {}).get(name)
+            figures.update({key: each for key, each in ((name, value), (f'{name}, input', before)) if each is not None})
+            if value is not None and before is not None:
+                figures[f'{name}, gain'] = gain_of(value, before, lower_is_better=name in self._lower)
+        return figures
+
+    def finish(self, entries: Sequence[Optional[Entry]]) -> None:
         """Write the page, with the pictures of all processes in the dataset's order. For the first process alone."""
         from basicsr.utils import get_root_logger
 
         for entry in entries:
-            self._page.take(entry)
+            if entry is not None:
+                self._page.take(entry)
         get_root_logger().info(f'Page: {self._page.write()}')
 
 

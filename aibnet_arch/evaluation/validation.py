@@ -1,28 +1,33 @@
 """Validation with a figure for every picture, spread over the processes of a run.
 
 BasicSR's own validation logs the means alone, and one process does it all. This one takes its place in
-SRModel and everything that derives from it: the same means in the same log lines, the same picture
-files, and under ``basicsr test`` also a table of the pictures (CSV) and a summary (JSON) beside the log, and a page
-to look at them (``val.page``).
+SRModel and everything that derives from it: the same means in the same log lines, then each beside the figure of the
+input and the gain, the same picture files, and under ``basicsr test`` also a table of the pictures (CSV) and a summary
+(JSON) beside the log, and a page to look at them (``val.page``).
 """
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from itertools import zip_longest
 from os import path as osp
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from ..distributed import from_all_processes
 from ..errors import RunError, StoppedError, UserError
-from ..metrics import EvaluationTable, last_outcome
-from ..metrics.aligned import ALIGNED
+from ..metrics import EvaluationTable
 from ..modeling.padding import pad_to_multiple
 from ..signals import STOP
+from .measuring import Figures, Metric
+from .metric_processes import MetricProcesses, result_of
 from .result_page import ResultPage
 
 
@@ -33,36 +38,39 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
     ``val.pad_to_square: true`` to a square of it; what they give is cropped back.
 
     Each process measures what its loader gives it, all of them know the result, the first one logs it.
+    ``model.input_results`` are the means of the input, as ``model.metric_results`` those of the result.
 
     Raises:
-        UserError: the dataset is empty.
-        RunError: a picture cannot be written.
+        UserError: the dataset is empty, or a metric lacks something.
+        RunError: a picture cannot be written, or a process that measures ended.
         StoppedError: a signal came; nothing is logged then.
     """
+    from basicsr.utils import get_root_logger
+
     dataset_name = dataloader.dataset.opt['name']
     val_options = model.opt['val']
-    metrics = val_options.get('metrics') or {}
+    metrics = Metric.all_of(val_options)
     if not len(dataloader.dataset):
         raise UserError(f'dataset {dataset_name!r} has no pictures')
     page = ResultPage.of(model.opt, dataset_name)
-    rows = []
-    for sample in tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False)):
-        if STOP.name is not None:
-            break
-        rows.append(_measure(model, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img, page=page))
-    rows, stopped = _gathered(rows)
+    rows, stopped = _gathered(_rows(model, dataloader, dataset_name, current_iter, metrics, save_img, page))
     if stopped:
         raise StoppedError(f'stopped while validating on {dataset_name!r}')
     entries = [row.pop('entry') for row in rows]
-    table = EvaluationTable(dataset=dataset_name)
+    lower = [metric.name for metric in metrics if metric.lower_is_better]
+    about = {} if model.opt['is_train'] else {'network': model.network_costs()}
+    table = EvaluationTable(dataset=dataset_name, lower_is_better=lower, about=about)
     for row in rows:
         table.add(**row)
+    model.input_results = table.means_of_input()
     if metrics:
         model._initialize_best_metric_results(dataset_name)
         model.metric_results = table.means()
         for metric, value in model.metric_results.items():
             model._update_best_metric_result(dataset_name, metric, value, current_iter)
         model._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+        if table.told():
+            get_root_logger().info(f'{dataset_name}, beside its input\n{table.told()}')
     if not model.opt['is_train'] and model.opt['rank'] == 0:
         base = Path(model.opt['path']['log']) / dataset_name
         table.write(base.with_name(f'{base.name}.csv'), base.with_name(f'{base.name}.json'))
@@ -70,18 +78,78 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
             page.finish(entries)
 
 
-def _measure(
+@dataclass(frozen=True)
+class _Restored:
+    """What is kept of a picture until it is measured: uint8 pictures, and what the table says of it."""
+
+    name: str
+    seconds: float
+    finite: bool
+    result: np.ndarray
+    truth: Optional[np.ndarray]
+    before: Optional[np.ndarray]
+    maps: Mapping[str, np.ndarray]
+
+
+def _rows(
     model: Any,
-    sample: Mapping,
+    dataloader: Any,
     dataset_name: str,
-    current_iter,
-    *,
-    metrics: Mapping,
+    current_iter: Any,
+    metrics: list[Metric],
     save_img: bool,
     page: Optional[ResultPage],
-) -> dict:
-    """One picture: the arguments of EvaluationTable.add, and its entry of the page."""
-    from basicsr.metrics import calculate_metric
+) -> list[dict]:
+    """The pictures of this process: the arguments of EvaluationTable.add, and their entries of the page.
+
+    Fewer, if a signal came.
+    """
+    from basicsr.utils import get_root_logger
+
+    val_options = model.opt['val']
+    want_input = bool(metrics) and val_options.get('measure_input', True)
+    # In training the input is the same at each validation.
+    known: dict[int, Figures] = model.known_inputs.setdefault(dataset_name, {}) if model.opt['is_train'] else {}
+    rows: list[dict] = []
+    waiting: deque[tuple[_Restored, Future[list[Figures]]]] = deque()
+
+    def take() -> None:
+        restored, future = waiting.popleft()
+        number = len(rows)
+        figures, *of_input = result_of(future)
+        if of_input:
+            (known[number],) = of_input
+        rows.append(_row(restored, figures, known.get(number), page=page))
+
+    measuring = MetricProcesses(
+        metrics,
+        pictures=len(dataloader),
+        processes=val_options.get('metric_processes'),
+        share=model.opt['world_size'],
+        setup=model.before_metrics,
+        tell=get_root_logger().info,
+    )
+    with measuring:
+        for number, sample in enumerate(tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False))):
+            if STOP.name is not None:
+                return rows
+            restored = _restore(model, sample, dataset_name, current_iter, save_img=save_img, page=page)
+            todo = [(restored.result, restored.truth)]
+            before = restored.before
+            if want_input and number not in known and before is not None and before.shape == restored.result.shape:
+                todo.append((before, restored.truth))
+            waiting.append((restored, measuring.submit(*todo)))
+            while waiting and waiting[0][1].done():
+                take()
+        while waiting and STOP.name is None:
+            take()
+    return rows
+
+
+def _restore(
+    model: Any, sample: Mapping, dataset_name: str, current_iter: Any, *, save_img: bool, page: Optional[ResultPage]
+) -> _Restored:
+    """Run the network on one picture, and write what came out if it is to be written."""
     from basicsr.utils import imwrite, tensor2img
 
     name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
@@ -93,9 +161,9 @@ def _measure(
     seconds = time.perf_counter() - started
     visuals = model.get_current_visuals()
     finite = bool(torch.isfinite(visuals['result']).all())
-    pictures = {'img': tensor2img([torch.nan_to_num(visuals['result'])])}
-    if 'gt' in visuals:
-        pictures['img2'] = tensor2img([visuals['gt']])
+    result = tensor2img([torch.nan_to_num(visuals['result'])])
+    truth = tensor2img([visuals['gt']]) if 'gt' in visuals else None
+    before = tensor2img([visuals['lq']]) if 'lq' in visuals else None
     maps = page.maps_of(model) if page else {}
     del model.lq, model.output  # before the metrics: they need no GPU memory
     if hasattr(model, 'gt'):
@@ -103,21 +171,30 @@ def _measure(
     if save_img:
         picture_path = _picture_path(model.opt, dataset_name, name, current_iter)
         try:
-            imwrite(pictures['img'], picture_path)
+            imwrite(result, picture_path)
         except OSError as error:
             raise RunError(f'{picture_path} cannot be written: {error}') from error
-    values, note = {}, ''
-    for metric, options in metrics.items():
-        # 'better' is the validation's, not the metric's.
-        values[metric] = float(calculate_metric(pictures, {k: v for k, v in options.items() if k != 'better'}))
-        if options['type'].endswith('_aligned') and last_outcome() != ALIGNED:
-            note = last_outcome()
-    if not finite:  # clipped to a picture it would get a figure like any other
-        values, note = dict.fromkeys(values, math.nan), 'the network gave values that are not finite'
-    row = {'image': name, 'metrics': values, 'seconds': seconds, 'note': note, 'entry': None}
-    if page:
-        before = tensor2img([visuals['lq']])
-        row['entry'] = page.add(row, before=before, after=pictures['img'], truth=pictures.get('img2'), maps=maps)
+    return _Restored(name, seconds, finite, result, truth, before, maps)
+
+
+def _row(restored: _Restored, figures: Figures, of_input: Optional[Figures], *, page: Optional[ResultPage]) -> dict:
+    values, notes = dict(figures.values), list(figures.notes)
+    if not restored.finite:  # clipped to a picture it would get a figure like any other
+        values, notes = dict.fromkeys(values, math.nan), ['the network gave values that are not finite']
+    if of_input:
+        notes += [f'input: {note}' for note in of_input.notes]
+    row = {
+        'image': restored.name,
+        'metrics': values,
+        'seconds': restored.seconds,
+        'note': '; '.join(notes),
+        'before': of_input.values if of_input else None,
+        'entry': None,
+    }
+    if page and restored.before is not None:
+        row['entry'] = page.add(
+            row, before=restored.before, after=restored.result, truth=restored.truth, maps=restored.maps
+        )
     return row
 
 

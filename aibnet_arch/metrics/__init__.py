@@ -4,7 +4,7 @@ BasicSR calls a metric as ``fn(img=..., img2=..., **options)`` with two (H, W, 3
 """
 
 from .aligned import Alignment, align, calculate_psnr_aligned, calculate_ssim_aligned, last_outcome
-from .evaluation_table import EvaluationTable
+from .evaluation_table import EvaluationTable, gain_of
 from .ssim import calculate_ssim_2d, calculate_ssim_3d
 
 BASICSR_METRICS = (calculate_ssim_2d, calculate_ssim_3d, calculate_psnr_aligned, calculate_ssim_aligned)
@@ -18,5 +18,6 @@ __all__ = [
     'calculate_ssim_2d',
     'calculate_ssim_3d',
     'calculate_ssim_aligned',
+    'gain_of',
     'last_outcome',
 ]
