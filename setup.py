@@ -38,10 +38,13 @@ setup(
     extras_require={
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],
+        'metrics': ['DISTS-pytorch', 'lpips'],
         'onnx': ['onnx', 'onnxruntime'],
         'study': ['matplotlib', 'spandrel', 'spandrel-extra-arches'],
         'test': [
+            'DISTS-pytorch',
             'jsonschema',
+            'lpips',
             'matplotlib',
             'mypy',
             'onnx',

@@ -143,9 +143,10 @@ def test_a_test_writes_the_input_into_table_summary_and_page(trained, monkeypatc
     assert 0 < summary['network']['conv_macs'] < summary['network']['macs']
     page = (root / 'results/test_run/page_val/index.html').read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script', page, re.S).group(1))
-    assert [each['name'] for each in data['metrics']][:3] == ['psnr', 'psnr, input', 'psnr, gain']
-    mean = {each['name']: each['mean'] for each in data['metrics']}
-    assert mean['psnr, gain'] == pytest.approx(mean['psnr'] - mean['psnr, input'])
+    assert data['inputs']['psnr'] == pytest.approx(summary['metrics']['psnr']['input'])
+    assert [each['inputs']['psnr'] for each in data['pictures']] == [
+        pytest.approx(each['psnr_input']) for each in summary['pictures']
+    ]
     assert 'measured in 1 processes' in log_of(root, 'test_run')
     test['val'].update(measure_input=False, metric_processes=0, page=False)
     assert run(test, root=root, monkeypatch=monkeypatch, command='test') == 0

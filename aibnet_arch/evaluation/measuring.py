@@ -1,5 +1,6 @@
 """The metrics of one picture, of what came out and of what went in; in this process or in another."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -80,13 +81,16 @@ def measure(metrics: Sequence[Metric], img: np.ndarray, img2: Optional[np.ndarra
     notes: list[str] = []
     for metric in metrics:
         try:
-            values[metric.name] = float(metric.function(**pictures, **metric.options))
+            value = float(metric.function(**pictures, **metric.options))
         except UserError:
             raise
         except Exception as error:  # whatever a metric stumbles over: it is told in the picture's row
             values[metric.name] = None
             notes.append(f'{metric.name} not measured: {error or type(error).__name__}')
             continue
+        values[metric.name] = None if math.isnan(value) else value
+        if math.isnan(value):
+            notes.append(f'{metric.name} not measured: it is no number')
         if metric.aligns and last_outcome() not in (ALIGNED, *notes):
             notes.append(last_outcome())
     return Figures(values, tuple(notes))

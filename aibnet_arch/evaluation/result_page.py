@@ -9,7 +9,6 @@ import numpy as np
 
 from ..distributed import by_one_process
 from ..errors import UserError
-from ..metrics import gain_of
 from ..page import Entry, Page, usual_better, write_entry
 
 
@@ -29,13 +28,7 @@ class ResultPage:
         self._title = f'{opt["name"]} on {dataset}'
         metrics = opt['val'].get('metrics') or {}
         # Metrics have names of the user's choice; their types tell what they are.
-        usual = {name: each.get('better') or usual_better(each['type']) for name, each in metrics.items()}
-        self._lower = [name for name, better in usual.items() if better == 'lower']
-        self._better = {
-            **usual,
-            **{f'{name}, input': better for name, better in usual.items()},
-            **{f'{name}, gain': 'higher' for name in usual},
-        }
+        self._better = {name: each.get('better') or usual_better(each['type']) for name, each in metrics.items()}
         self._with_maps = settings.get('blur_maps', False)
         self._number, self._step = opt['rank'] + 1, opt['world_size']  # process r has the pictures r, r + N and so on
         self._page: Any = None  # of the first process
@@ -92,22 +85,13 @@ class ResultPage:
                 number,
                 row['image'],
                 pictures=pictures,
-                metrics=self._figures(row),
+                metrics=_measured(row['metrics']),
+                inputs=_measured(row['before'] or {}),
                 maps=maps,
                 note='; '.join(notes),
             )
         except ValueError as error:
             raise UserError(f'val.page: {error}') from error
-
-    def _figures(self, row: Mapping[str, Any]) -> dict[str, float]:
-        """The metrics, those of the input and the gains, without what could not be measured."""
-        figures: dict[str, float] = {}
-        for name, value in row['metrics'].items():
-            before = (row['before'] or {}).get(name)
-            figures.update({key: each for key, each in ((name, value), (f'{name}, input', before)) if each is not None})
-            if value is not None and before is not None:
-                figures[f'{name}, gain'] = gain_of(value, before, lower_is_better=name in self._lower)
-        return figures
 
     def finish(self, entries: Sequence[Optional[Entry]]) -> None:
         """Write the page, with the pictures of all processes in the dataset's order. For the first process alone."""
@@ -121,3 +105,7 @@ class ResultPage:
 
 def _bgr(picture: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if picture.ndim == 2 else picture
+
+
+def _measured(figures: Mapping[str, Optional[float]]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if value is not None}

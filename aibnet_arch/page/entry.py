@@ -34,6 +34,7 @@ class Entry:
         maps: (name, file's name), in the order in which they are shown.
         metrics: name to value.
         note: anything to say about the picture.
+        inputs: name to the same metric's value of the picture before.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Entry:
     maps: tuple[tuple[str, str], ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     note: str = ''
+    inputs: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_entry(
@@ -54,6 +56,7 @@ def write_entry(
     metrics: Optional[Mapping[str, float]] = None,
     maps: Optional[Mapping[str, np.ndarray]] = None,
     note: str = '',
+    inputs: Optional[Mapping[str, float]] = None,
 ) -> Entry:
     """Write the files of one picture below ``folder/pictures``.
 
@@ -65,6 +68,7 @@ def write_entry(
         metrics: name to value; infinite ones and NaN are shown as such.
         maps: name to picture of the same size, to be laid over the others.
         note: shown with the picture.
+        inputs: name to the same metric's value of the picture before, which the gain is shown against.
 
     Raises:
         ValueError: pictures are missing, unknown, or not of that form.
@@ -90,7 +94,8 @@ def write_entry(
     )
     height, width = pictures['after'].shape[:2]
     values = {metric: float(value) for metric, value in (metrics or {}).items()}
-    return Entry(str(name), width, height, files, overlays, values, str(note))
+    before = {metric: float(value) for metric, value in (inputs or {}).items()}
+    return Entry(str(name), width, height, files, overlays, values, str(note), before)
 
 
 def _write(

@@ -80,11 +80,14 @@ class Page:
 
     def _data(self, *, finished: bool) -> dict:
         metrics = columns([entry.metrics for entry in self._entries], better=self._better)
+        of_input = columns([entry.inputs for entry in self._entries if entry.inputs], better=self._better)
+        inputs = {each['name']: each['mean'] for each in of_input}
         return {
             'finished': finished,
             'folder': PICTURES,
             'kinds': KINDS,
             'metrics': metrics,
+            'inputs': inputs,
             'pictures': [
                 {
                     'name': entry.name,
@@ -97,6 +100,7 @@ class Page:
                         for metric in metrics
                     ],
                     'note': entry.note,
+                    'inputs': {metric: json_number(value) for metric, value in entry.inputs.items()},
                 }
                 for entry in self._entries
             ],
