@@ -18,7 +18,7 @@ from tests.training import log_of, make_dataset, options, run
 
 
 def metric(function, name='m', **options):
-    return Metric(name, function, options, lower_is_better=False, aligns=False)
+    return Metric(name, function.__name__, function, options, lower_is_better=False, aligns=False)
 
 
 def picture(value=0, size=24):

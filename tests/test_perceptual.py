@@ -122,7 +122,7 @@ def niqe():
     prepare()
     from basicsr.metrics import calculate_niqe
 
-    return Metric('niqe', calculate_niqe, {'crop_border': 0}, lower_is_better=True, aligns=False)
+    return Metric('niqe', 'calculate_niqe', calculate_niqe, {'crop_border': 0}, lower_is_better=True, aligns=False)
 
 
 def test_niqe_needs_no_truth_and_finds_noise_worse(niqe):

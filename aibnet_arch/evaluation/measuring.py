@@ -21,6 +21,7 @@ class Metric:
 
     Attributes:
         name: of the user's choice.
+        type: name in BasicSR's registry.
         function: ``function(img=..., img2=..., **options)``.
         options: of the function.
         lower_is_better: as the options say, or as is usual for a metric of this type.
@@ -28,6 +29,7 @@ class Metric:
     """
 
     name: str
+    type: str
     function: Callable[..., Any]
     options: Mapping[str, Any]
     lower_is_better: bool
@@ -41,6 +43,7 @@ class Metric:
         return [
             cls(
                 name=name,
+                type=options['type'],
                 function=METRIC_REGISTRY.get(options['type']),
                 options={key: value for key, value in options.items() if key not in _NOT_OF_THE_METRIC},
                 lower_is_better=(options.get('better') or usual_better(options['type'])) == 'lower',

@@ -35,6 +35,10 @@ class Summary:
         """The mean of the result, of the 'input', or of the 'gain'; None if it was not measured, or is no number."""
         return self.content['metrics'].get(metric, {}).get(of)
 
+    def type_of(self, metric: str) -> str:
+        """Its type, such as calculate_psnr; the name, in summaries of before types were written."""
+        return self.content['metrics'][metric].get('type', metric)
+
     def lower_is_better(self, metric: str) -> bool:
         return (self.content['metrics'][metric].get('better') or usual_better(metric)) == 'lower'
 

@@ -59,7 +59,8 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
     entries = [row.pop('entry') for row in rows]
     lower = [metric.name for metric in metrics if metric.lower_is_better]
     about = {} if model.opt['is_train'] else {'network': model.network_costs()}
-    table = EvaluationTable(dataset=dataset_name, lower_is_better=lower, about=about)
+    types = {metric.name: metric.type for metric in metrics}
+    table = EvaluationTable(dataset=dataset_name, lower_is_better=lower, types=types, about=about)
     for row in rows:
         table.add(**row)
     model.input_results = table.means_of_input()

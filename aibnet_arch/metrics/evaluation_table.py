@@ -28,14 +28,21 @@ class EvaluationTable:
     Args:
         dataset: name of the dataset, for the summary.
         lower_is_better: metrics whose lower values are the better ones.
+        types: metric to its type, such as calculate_psnr, for the summary.
         about: what else the summary says, such as what the network costs.
     """
 
     def __init__(
-        self, *, dataset: str, lower_is_better: Sequence[str] = (), about: Optional[Mapping[str, Any]] = None
+        self,
+        *,
+        dataset: str,
+        lower_is_better: Sequence[str] = (),
+        types: Optional[Mapping[str, str]] = None,
+        about: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self.dataset = dataset
         self._lower = frozenset(lower_is_better)
+        self._types = dict(types or {})
         self._about = dict(about or {})
         self._rows: list[dict] = []
         self._names: Optional[list[str]] = None
@@ -110,6 +117,8 @@ class EvaluationTable:
                 'mean': _finite_mean(values),
                 'not_finite': sum(not math.isfinite(value) for value in values),
             }
+            if name in self._types:
+                found['type'] = self._types[name]
             if len(values) < len(self._rows):
                 found['not_measured'] = len(self._rows) - len(values)
             if name in self._lower:
