@@ -20,7 +20,7 @@ def run_blurmap(argv: list[str]) -> int:
     known = arguments.gt or arguments.extent or arguments.mask or any(map(parts_of_set, arguments.inputs))
     if not (arguments.pictures or known):
         raise UserError(
-            '--no-pictures leaves the figures alone, and those need the truth: give --gt, --extent or --mask'
+            '--no-pictures leaves the figures alone, and those need the truth: give --gt or --extent (or --mask)'
         )
     evaluate(**vars(arguments))
     return 0
