@@ -21,13 +21,14 @@ def register() -> None:
     )
 
     from .data.flip_dataset import PairedFlipDataset
+    from .evaluation.weights_model import WeightsModel
     from .training.aibnet_model import AIBNetModel
 
     for registry, objects in (
         (ARCH_REGISTRY, (AIBNet,)),
         (DATASET_REGISTRY, (PairedFlipDataset,)),
         (LOSS_REGISTRY, (AIBNetLoss,)),
-        (MODEL_REGISTRY, (AIBNetModel,)),
+        (MODEL_REGISTRY, (AIBNetModel, WeightsModel)),
         (METRIC_REGISTRY, BASICSR_METRICS),
     ):
         for thing in objects:

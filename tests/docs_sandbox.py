@@ -93,7 +93,8 @@ def make_sandbox(root: Path) -> None:
     make_modern(root / 'path/to/BasicSR')
     _weights(root / 'weights' / 'UFPNet-GoPro.pth')
     network = OTHER_NETWORKS['NAFNet'].cls()(**_NAFNET)
-    torch.save({'params': network.state_dict()}, root / 'NAFNet.pth')
+    for name in ('NAFNet', 'NAFNet-GoPro-width64'):
+        torch.save({'params': network.state_dict()}, root / f'{name}.pth')
     for path in (REPOSITORY / 'options').rglob('*.yml'):
         copy = root / 'options' / path.relative_to(REPOSITORY / 'options')
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -175,9 +175,11 @@ class SafeSRModel(SRModel, SafeModel):
     def network_costs(self) -> dict[str, Any]:
         """What the summary of a test says of the network: type, parameters, MACs for a picture of 256x256.
 
-        MACs are None where they cannot be counted, with the reason.
+        MACs are None where they cannot be counted, with the reason. By name, where there are several.
         """
-        return costs_of(self.get_bare_model(self.net_g))
+        networks = getattr(self, 'networks', None) or {'': self.net_g}
+        costs = {name: costs_of(self.get_bare_model(network)) for name, network in networks.items()}
+        return costs if len(costs) > 1 else next(iter(costs.values()))
 
 
 def _position(scheduler: Any) -> dict[str, Any]:

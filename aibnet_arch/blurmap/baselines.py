@@ -1,6 +1,5 @@
 """What a map of blur must be better than: two measures of texture, and the residual of other networks."""
 
-import importlib.util
 from pathlib import Path
 from typing import Optional
 
@@ -9,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError
-from ..weights.weight_file import WeightFile
+from ..modeling.traits import traits_of
+from ..weights import read_any_network
 
 WINDOW = 9  # pixels
 
@@ -36,7 +35,7 @@ def _grey(picture: np.ndarray) -> np.ndarray:
 
 
 class OtherNetwork:
-    """A deblurring network that spandrel recognises from its weights (NAFNet, Restormer, another AIBNet, ...).
+    """A deblurring network of a file of weights (NAFNet, Restormer, another AIBNet, ...).
 
     Args:
         path: its file of weights, as its training wrote it.
@@ -47,37 +46,14 @@ class OtherNetwork:
         architecture: its name, e.g. 'NAFNet'.
 
     Raises:
-        UserError: spandrel is missing, knows no such network, or it does something else than restore colour pictures.
-        CheckpointError: the file cannot be read.
+        UserError, CheckpointError: see :func:`.read_any_network`.
     """
 
     def __init__(self, path: Path, *, param_key: Optional[str], device: torch.device) -> None:
-        state = WeightFile.read(path).state_dict(param_key)
-        try:
-            import spandrel
-        except ModuleNotFoundError as error:
-            raise UserError('--beside needs spandrel: pip install spandrel spandrel-extra-arches') from error
-        _add_architectures()
-        try:
-            model = spandrel.ModelLoader(device=device).load_from_state_dict(state)
-        except (spandrel.UnsupportedModelError, RuntimeError, KeyError) as error:
-            raise UserError(f'--beside {path}: spandrel makes no network of these weights ({error!r:.200})') from error
-        if not isinstance(model, spandrel.ImageModelDescriptor) or model.scale != 1 or model.input_channels != 3:
-            raise UserError(f'--beside {path}: {model.architecture.name} does not restore colour pictures')
-        self.architecture = model.architecture.name
-        self._model = model.eval()
+        self._network = read_any_network(path, param_key=param_key).to(device)
+        self.architecture = traits_of(self._network).architecture
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
-        """(1, 3, H, W) RGB in [0, 1] -> the restored picture, same shape, on the CPU."""
-        return self._model(image).cpu()
-
-
-def _add_architectures() -> None:
-    from ..weights.spandrel import install
-
-    install()
-    if importlib.util.find_spec('spandrel_extra_arches'):  # NAFNet comes without them
-        import spandrel_extra_arches
-
-        spandrel_extra_arches.install(ignore_duplicates=True)
+        """(1, 3, H, W) RGB in [0, 1] -> the restored picture in [0, 1], same shape, on the CPU."""
+        return self._network(image).clamp(0, 1).cpu()

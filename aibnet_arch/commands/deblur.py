@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='basicsr deblur', allow_abbrev=False, description=what)
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures, videos, and folders of them')
     parser.add_argument('-o', '--output', required=True, type=_folder, metavar='OUT', help='folder of the results')
-    parser.add_argument('--weights', required=True, metavar='FILE', help='of an AIBNet; its shape is read from it')
+    parser.add_argument('--weights', required=True, metavar='FILE', help='of AIBNet, NAFNet, Restormer, ...')
     parser.add_argument('--param-key', metavar='KEY', help='entry of FILE (params_ema if it has that, else params)')
     parser.add_argument(
         '--format', dest='picture_format', choices=['png', 'jpg', 'webp', 'bmp', 'tif'], help='of pictures (their own)'

@@ -12,6 +12,7 @@ from ..registries.on_demand import register_wanted
 from .checks import preflight
 from .option_file import load_option_file, to_yaml
 from .overrides import apply_overrides
+from .testing import is_of_training, of_training, set_pair, set_weights, trained_weights, without_option_file
 
 
 def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse.Namespace]:
@@ -31,8 +32,7 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
     from basicsr.utils import dist_util, set_random_seed
 
     arguments = _parser(is_train).parse_args()
-    opt = load_option_file(arguments.opt)
-    apply_overrides(opt, arguments.force_yml or ())
+    opt = _training_options(arguments) if is_train else _test_options(arguments, root_path)
     register_wanted(opt)
     arguments.options = to_yaml(opt)
     preflight(opt, is_train=is_train, auto_resume=arguments.auto_resume)
@@ -58,9 +58,51 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
     return opt, arguments
 
 
+def _training_options(arguments: argparse.Namespace) -> dict:
+    opt = load_option_file(arguments.opt)
+    apply_overrides(opt, arguments.force_yml or ())
+    return opt
+
+
+def _test_options(arguments: argparse.Namespace, root_path: str) -> dict:
+    """Those of the file, or made from them and the flags."""
+    problem = _wrong_flags(arguments)
+    if problem:
+        raise UserError(problem)
+    given: dict = _training_options(arguments) if arguments.opt else without_option_file()
+    opt = given
+    if is_of_training(given):
+        opt = of_training(given, with_sets=not arguments.lq)
+        if not arguments.weights:
+            opt['path'].update(trained_weights(given, root_path=root_path, best=arguments.best))
+            opt['name'] += '' if arguments.best is None else '_best'
+    elif arguments.best is not None:
+        raise UserError(f'--best: {arguments.opt} is of a test, and says itself which weights: leave --best out')
+    if arguments.weights:
+        set_weights(opt, arguments.weights, window=arguments.window)
+    if arguments.lq:
+        set_pair(opt, lq=arguments.lq, gt=arguments.gt)
+    if not arguments.opt:
+        apply_overrides(opt, arguments.force_yml or ())
+    return opt
+
+
+def _wrong_flags(arguments: argparse.Namespace) -> str:
+    """What is wrong with the flags of a test, or nothing."""
+    if bool(arguments.lq) != bool(arguments.gt):
+        return '--lq and --gt: give both. Without the sharp pictures, `basicsr deblur` restores'
+    if not arguments.opt and not (arguments.weights and arguments.lq):
+        return 'give an option file (-opt), or files of weights and pictures (--weights, --lq and --gt)'
+    if arguments.weights and arguments.best is not None:
+        return '--best chooses among the weights of the run of -opt; leave out --weights or --best'
+    if arguments.window is not None and not arguments.weights:
+        return '--window goes with --weights; else set val.window, e.g. --force_yml val:window=384'
+    return ''
+
+
 def _parser(is_train: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f'basicsr {"train" if is_train else "test"}', allow_abbrev=False)
-    parser.add_argument('-opt', required=True, metavar='FILE', help='option file (YAML)')
+    parser.add_argument('-opt', required=is_train, metavar='FILE', help='option file (YAML)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch: torchrun')
     parser.add_argument('--auto_resume', action='store_true', help='go on with the newest checkpoint, if there is one')
     parser.add_argument('--debug', action='store_true', help='log each iteration, save and validate each eighth')
@@ -72,7 +114,26 @@ def _parser(is_train: bool) -> argparse.ArgumentParser:
         metavar='KEY:KEY=VALUE',
         help='change options, e.g. train:optim_g:lr=1e-4',
     )
+    if not is_train:
+        _add_flags_of_test(parser)
     return parser
+
+
+def _add_flags_of_test(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        'Test weights: those that a test file names, those that a training has written, or any files of weights.'
+    )
+    parser.add_argument('--weights', nargs='+', metavar='FILE', help='test these, of AIBNet, NAFNet, Restormer, ...')
+    parser.add_argument('--lq', metavar='PATH', help='blurred pictures: a folder, or an LMDB')
+    parser.add_argument('--gt', metavar='PATH', help='their sharp partners of the same names')
+    parser.add_argument(
+        '--best',
+        nargs='?',
+        const='',
+        metavar='METRIC',
+        help='of a training: the weights that validated best (by the first of val.metrics), not the newest',
+    )
+    parser.add_argument('--window', type=int, metavar='N', help='with --weights: statistics over N pixels (TLC)')
 
 
 def _common_seed(opt: dict) -> int:

@@ -14,6 +14,7 @@ from .schema.run import DistParams, Wandb
 from .schema.signatures import described, taken
 from .schema.train import Loss, Optimizer, Scheduler
 from .schema.val import Metric, Page
+from .schema.weights import WeightsRun
 
 INTRODUCTION = """# Options
 
@@ -36,7 +37,11 @@ def reference() -> str:
     parts = [INTRODUCTION]
     for section, title in _SECTIONS.items():
         parts.append(f'## {title}\n\n{_table(OF_MODELS["BaseModel"][section])}')
-        for cls, sections in (('SRModel', OF_MODELS['SRModel']), ('AIBNetModel', OF_AIBNET_MODEL)):
+        for cls, sections in (
+            ('SRModel', OF_MODELS['SRModel']),
+            ('AIBNetModel', OF_AIBNET_MODEL),
+            ('WeightsModel', {'': WeightsRun}),  # its val is AIBNetModel's
+        ):
             if section in sections:
                 parts.append(f'### {title} of {cls}\n\n{_table(sections[section])}')
         parts += [f'### {name}\n\n{_table(model)}' for name, model in _BELOW.get(section, {}).items()]

@@ -176,17 +176,18 @@ def rows_of_tests(
     for name, folder in tests:
         summaries = read_summaries(folder)
         title = name or re.sub(r'[-_]?seed[-_]?\d+$', '', summaries[0].name) or summaries[0].name
-        row = rows.setdefault(title, Row(title))
         for summary in summaries:
-            _add(summary, row, blurred, metrics)
-        if costs:
-            _add_costs(summaries, row)
+            _add(summary, rows, title, blurred, metrics)
+        if costs and title in rows:
+            _add_costs(summaries, rows[title])
     return [*([blurred] if blurred.cells else []), *rows.values()]
 
 
-def _add(summary: Summary, row: Row, blurred: Row, metrics: Optional[Sequence[str]]) -> None:
+def _add(summary: Summary, rows: dict[str, Row], title: str, blurred: Row, metrics: Optional[Sequence[str]]) -> None:
     for metric in summary.metrics():
         kind = summary.type_of(metric)
+        name = summary.network_of(metric) or title  # a test of several files of weights is a row for each
+        row = rows.setdefault(name, Row(name))
         mean = summary.mean(metric)
         if mean is None or (metrics and metric not in metrics and kind not in metrics):
             continue

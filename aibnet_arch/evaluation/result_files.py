@@ -39,6 +39,10 @@ class Summary:
         """Its type, such as calculate_psnr; the name, in summaries of before types were written."""
         return self.content['metrics'][metric].get('type', metric)
 
+    def network_of(self, metric: str) -> Optional[str]:
+        """Whose figure it is, of a test of several files of weights; None of a test of one."""
+        return self.content['metrics'][metric].get('network')
+
     def lower_is_better(self, metric: str) -> bool:
         return (self.content['metrics'][metric].get('better') or usual_better(metric)) == 'lower'
 

@@ -9,7 +9,7 @@ input and the gain, the same picture files, and under ``basicsr test`` also a ta
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -29,6 +29,7 @@ from ..signals import STOP
 from .measuring import Figures, Metric
 from .metric_processes import MetricProcesses, result_of
 from .result_page import ResultPage
+from .several import column
 
 
 def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) -> None:
@@ -36,6 +37,9 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
 
     For networks that take no picture of any size, ``val.pad_to: 8`` pads pictures by reflection to a multiple of 8, and
     ``val.pad_to_square: true`` to a square of it; what they give is cropped back.
+
+    A model may hold several networks: its `labels` name them, `use(label)` chooses the one that its `test()` runs. Each
+    then has its own columns.
 
     Each process measures what its loader gives it, all of them know the result, the first one logs it.
     ``model.input_results`` are the means of the input, as ``model.metric_results`` those of the result.
@@ -52,15 +56,24 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
     metrics = Metric.all_of(val_options)
     if not len(dataloader.dataset):
         raise UserError(f'dataset {dataset_name!r} has no pictures')
-    page = ResultPage.of(model.opt, dataset_name)
+    labels: Sequence[Optional[str]] = getattr(model, 'labels', ()) or (None,)
+    page = ResultPage.of(model.opt, dataset_name, labels=getattr(model, 'labels', ()))
     rows, stopped = _gathered(_rows(model, dataloader, dataset_name, current_iter, metrics, save_img, page))
     if stopped:
         raise StoppedError(f'stopped while validating on {dataset_name!r}')
     entries = [row.pop('entry') for row in rows]
-    lower = [metric.name for metric in metrics if metric.lower_is_better]
+    columns = [(column(metric.name, label), metric, label) for metric in metrics for label in labels]
+    lower = [name for name, metric, _ in columns if metric.lower_is_better]
+    networks = {name: label for name, _, label in columns if label is not None}
+    networks.update({column('seconds', label): label for label in labels if label is not None})
     about = {} if model.opt['is_train'] else {'network': model.network_costs()}
-    types = {metric.name: metric.type for metric in metrics}
-    table = EvaluationTable(dataset=dataset_name, lower_is_better=lower, types=types, about=about)
+    table = EvaluationTable(
+        dataset=dataset_name,
+        lower_is_better=lower,
+        types={**dict.fromkeys(networks, 'seconds'), **{name: metric.type for name, metric, _ in columns}},
+        networks=networks,
+        about=about,
+    )
     for row in rows:
         table.add(**row)
     model.input_results = table.means_of_input()
@@ -80,13 +93,21 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
 
 
 @dataclass(frozen=True)
+class _Result:
+    """What one network made of a picture: uint8 (H, W, 3) BGR, or (H, W)."""
+
+    label: Optional[str]
+    picture: np.ndarray
+    finite: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
 class _Restored:
     """What is kept of a picture until it is measured: uint8 pictures, and what the table says of it."""
 
     name: str
-    seconds: float
-    finite: bool
-    result: np.ndarray
+    results: Sequence[_Result]
     truth: Optional[np.ndarray]
     before: Optional[np.ndarray]
     maps: Mapping[str, np.ndarray]
@@ -116,11 +137,11 @@ def _rows(
 
     def take() -> None:
         restored, future = waiting.popleft()
-        number = len(rows)
-        figures, *of_input = result_of(future)
-        if of_input:
-            (known[number],) = of_input
-        rows.append(_row(restored, figures, known.get(number), page=page))
+        number, count = len(rows), len(restored.results)
+        figures = result_of(future)
+        if len(figures) > count:
+            known[number] = figures[count]
+        rows.append(_row(restored, figures[:count], known.get(number), page=page))
 
     measuring = MetricProcesses(
         metrics,
@@ -135,9 +156,9 @@ def _rows(
             if STOP.name is not None:
                 return rows
             restored = _restore(model, sample, dataset_name, current_iter, save_img=save_img, page=page)
-            todo = [(restored.result, restored.truth)]
+            todo = [(result.picture, restored.truth) for result in restored.results]
             before = restored.before
-            if want_input and number not in known and before is not None and before.shape == restored.result.shape:
+            if want_input and number not in known and before is not None and before.shape == todo[0][0].shape:
                 todo.append((before, restored.truth))
             waiting.append((restored, measuring.submit(*todo)))
             while waiting and waiting[0][1].done():
@@ -150,52 +171,78 @@ def _rows(
 def _restore(
     model: Any, sample: Mapping, dataset_name: str, current_iter: Any, *, save_img: bool, page: Optional[ResultPage]
 ) -> _Restored:
-    """Run the network on one picture, and write what came out if it is to be written."""
+    """Run the networks on one picture, and write what came out if it is to be written."""
     from basicsr.utils import imwrite, tensor2img
 
     name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
     model.feed_data(sample)
-    started = time.perf_counter()
-    _test_padded(model)
-    if model.device.type == 'cuda':
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - started
-    visuals = model.get_current_visuals()
-    finite = bool(torch.isfinite(visuals['result']).all())
-    result = tensor2img([torch.nan_to_num(visuals['result'])])
+    given = model.lq
+    results: list[_Result] = []
+    maps: Mapping[str, np.ndarray] = {}
+    visuals: Mapping[str, Any] = {}
+    for label in getattr(model, 'labels', ()) or (None,):
+        if label is not None:
+            model.use(label)
+        model.lq = given
+        started = time.perf_counter()
+        _test_padded(model)
+        if model.device.type == 'cuda':
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - started
+        visuals = model.get_current_visuals()
+        picture = tensor2img([torch.nan_to_num(visuals['result'])])
+        results.append(_Result(label, picture, bool(torch.isfinite(visuals['result']).all()), seconds))
+        if page and not maps:
+            maps = page.maps_of(model)
+        del model.lq, model.output
+    del given  # before the metrics: they need no GPU memory
     truth = tensor2img([visuals['gt']]) if 'gt' in visuals else None
     before = tensor2img([visuals['lq']]) if 'lq' in visuals else None
-    maps = page.maps_of(model) if page else {}
-    del model.lq, model.output  # before the metrics: they need no GPU memory
     if hasattr(model, 'gt'):
         del model.gt
-    if save_img:
-        picture_path = _picture_path(model.opt, dataset_name, name, current_iter)
+    for result in results if save_img else ():
+        path = _picture_path(model.opt, dataset_name, name, current_iter, label=result.label)
         try:
-            imwrite(result, picture_path)
+            imwrite(result.picture, path)
         except OSError as error:
-            raise RunError(f'{picture_path} cannot be written: {error}') from error
-    return _Restored(name, seconds, finite, result, truth, before, maps)
+            raise RunError(f'{path} cannot be written: {error}') from error
+    return _Restored(name, results, truth, before, maps)
 
 
-def _row(restored: _Restored, figures: Figures, of_input: Optional[Figures], *, page: Optional[ResultPage]) -> dict:
-    values, notes = dict(figures.values), list(figures.notes)
-    if not restored.finite:  # clipped to a picture it would get a figure like any other
-        values, notes = dict.fromkeys(values, math.nan), ['the network gave values that are not finite']
+def _row(
+    restored: _Restored, figures: Sequence[Figures], of_input: Optional[Figures], *, page: Optional[ResultPage]
+) -> dict:
+    found: list[dict[str, Optional[float]]] = []
+    notes: list[str] = []
+    for result, each in zip(restored.results, figures):
+        values, own = dict(each.values), '; '.join(each.notes)
+        if not result.finite:  # clipped to a picture it would get a figure like any other
+            values, own = dict.fromkeys(values, math.nan), 'the network gave values that are not finite'
+        found.append(values)
+        if own:
+            notes.append(own if result.label is None else f'{result.label}: {own}')
     if of_input:
         notes += [f'input: {note}' for note in of_input.notes]
-    row = {
+    # The networks beside each other, metric after metric.
+    names = [
+        (column(metric, result.label), metric, values)
+        for metric in figures[0].values
+        for result, values in zip(restored.results, found)
+    ]
+    row: dict[str, Any] = {
         'image': restored.name,
-        'metrics': values,
-        'seconds': restored.seconds,
+        'metrics': {name: values[metric] for name, metric, values in names},
+        'seconds': sum(result.seconds for result in restored.results),
         'note': '; '.join(notes),
-        'before': of_input.values if of_input else None,
+        'before': {name: of_input.values[metric] for name, metric, _ in names} if of_input else None,
         'entry': None,
     }
     if page and restored.before is not None:
-        row['entry'] = page.add(
-            row, before=restored.before, after=restored.result, truth=restored.truth, maps=restored.maps
-        )
+        afters = [result.picture for result in restored.results]
+        row['entry'] = page.add(row, before=restored.before, afters=afters, truth=restored.truth, maps=restored.maps)
+    row['metrics'].update(
+        {column('seconds', each.label): each.seconds for each in restored.results if each.label is not None}
+    )
     return row
 
 
@@ -224,9 +271,9 @@ def _gathered(rows: list[dict]) -> tuple[list[dict], bool]:
     return [row for turn in turns for row in turn if row is not None], any(stopped for _, stopped in shares)
 
 
-def _picture_path(opt: dict, dataset_name: str, name: str, current_iter) -> str:
-    """Where BasicSR puts a restored picture."""
+def _picture_path(opt: dict, dataset_name: str, name: str, current_iter: Any, *, label: Optional[str]) -> str:
+    """Where BasicSR puts a restored picture; `label` is the network's if there are several."""
     folder = opt['path']['visualization']
     if opt['is_train']:
         return osp.join(folder, name, f'{name}_{current_iter}.png')
-    return osp.join(folder, dataset_name, f'{name}_{opt["val"].get("suffix") or opt["name"]}.png')
+    return osp.join(folder, dataset_name, f'{name}_{label or opt["val"].get("suffix") or opt["name"]}.png')

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Optional
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ..modeling import AIBNet
 from ..modeling.lean import SCALE, Lean
+from ..modeling.published import PublishedNetwork
+from ..modeling.traits import Traits
 from .tiles import restore_in_tiles
 
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -17,7 +19,7 @@ PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """Settings of inference; `window` and `up_to` are of AIBNet alone.
+    """Settings of inference; `up_to` is of AIBNet alone, `window` of AIBNet, NAFNet and UFPNet.
 
     Attributes:
         window: take statistics over a window of that many pixels (:class:`.Lean`).
@@ -40,6 +42,14 @@ class InferenceSettings:
         """Take from ``val:`` what is given there."""
         given = {field.name: (val or {}).get(field.name) for field in fields(cls)}
         return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def of(self, traits: Traits) -> 'InferenceSettings':
+        """Without what a network of these traits does not know."""
+        return replace(
+            self,
+            window=self.window if traits.windows else None,
+            up_to=self.up_to if traits.sub_decoders else None,
+        )
 
     def problems(self, *, num_sub_decoders: int, place: str = 'val.') -> Iterator[str]:
         """What is wrong with the values, a message each; `place` stands before an option's name in it."""
@@ -81,7 +91,7 @@ class Restorer:
     The network is put into evaluation mode for the call and left as it was.
 
     Args:
-        network: AIBNet, or any other network of images (which has no window and no sub-decoders).
+        network: AIBNet, or any other network of images; see :func:`.traits_of`.
         settings: see :class:`InferenceSettings`.
     """
 
@@ -98,7 +108,7 @@ class Restorer:
         with ExitStack() as contexts:
             contexts.callback(network.train, network.training)
             network.eval()
-            if settings.window is not None and isinstance(network, AIBNet):
+            if settings.window is not None and isinstance(network, (AIBNet, PublishedNetwork)):
                 contexts.callback(setattr, network, 'lean', network.lean)
                 network.lean = Lean(window=settings.window)
             contexts.enter_context(autocast(image.device, settings.autocast))

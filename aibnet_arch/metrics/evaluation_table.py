@@ -29,6 +29,7 @@ class EvaluationTable:
         dataset: name of the dataset, for the summary.
         lower_is_better: metrics whose lower values are the better ones.
         types: metric to its type, such as calculate_psnr, for the summary.
+        networks: metric to the network that it is of, where there are several.
         about: what else the summary says, such as what the network costs.
     """
 
@@ -38,15 +39,17 @@ class EvaluationTable:
         dataset: str,
         lower_is_better: Sequence[str] = (),
         types: Optional[Mapping[str, str]] = None,
+        networks: Optional[Mapping[str, str]] = None,
         about: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self.dataset = dataset
         self._lower = frozenset(lower_is_better)
         self._types = dict(types or {})
+        self._networks = dict(networks or {})
         self._about = dict(about or {})
         self._rows: list[dict] = []
         self._names: Optional[list[str]] = None
-        self._with_input = False
+        self._with_input: set[str] = set()
 
     def add(
         self,
@@ -75,12 +78,14 @@ class EvaluationTable:
         if self._names is not None and list(metrics) != self._names:
             raise ValueError(f'{image}: expected the metrics {self._names}, got {list(metrics)}')
         self._names = list(metrics)
-        self._with_input |= before is not None
+        self._with_input.update(before or ())
         row: dict[str, Any] = {'image': image}
+        if self._networks:  # those of several networks beside each other
+            row.update(dict.fromkeys(metrics))
         for name, value in metrics.items():
             row[name] = _float(value)
-            if before is not None:
-                row[name + _INPUT] = _float(before.get(name))
+            if before is not None and name in before:
+                row[name + _INPUT] = _float(before[name])
                 both = row[name] is not None and row[name + _INPUT] is not None
                 lower = name in self._lower
                 row[name + _GAIN] = gain_of(row[name], row[name + _INPUT], lower_is_better=lower) if both else None
@@ -88,14 +93,14 @@ class EvaluationTable:
 
     def means(self) -> dict[str, float]:
         """Mean of each metric over all pictures where it was measured, infinite ones included (as BasicSR logs it)."""
-        return self._means('')
+        return self._means(self._names or (), '')
 
     def means_of_input(self) -> dict[str, float]:
         """The same of the pictures that the network was given; empty if they were not measured."""
-        return self._means(_INPUT) if self._with_input else {}
+        return self._means([name for name in self._names or () if name in self._with_input], _INPUT)
 
-    def _means(self, end: str) -> dict[str, float]:
-        columns = {name: self._measured(name + end) for name in self._names or ()}
+    def _means(self, names: Sequence[str], end: str) -> dict[str, float]:
+        columns = {name: self._measured(name + end) for name in names}
         return {name: sum(values) / len(values) if values else math.nan for name, values in columns.items()}
 
     def _measured(self, column: str) -> list[float]:
@@ -123,7 +128,9 @@ class EvaluationTable:
                 found['not_measured'] = len(self._rows) - len(values)
             if name in self._lower:
                 found['better'] = 'lower'
-            if self._with_input:
+            if name in self._networks:
+                found['network'] = self._networks[name]
+            if name in self._with_input:
                 found['input'] = _finite_mean(self._measured(name + _INPUT))
                 found['gain'] = _finite_mean(self._measured(name + _GAIN))
             summary['metrics'][name] = found
@@ -136,7 +143,7 @@ class EvaluationTable:
 
     def told(self) -> str:
         """A line for each metric: the figure, that of the input and the gain; '' if the input was not measured."""
-        summary = self.summary()['metrics'] if self._with_input else {}
+        summary = {name: found for name, found in self.summary()['metrics'].items() if 'input' in found}
         return '\n'.join(
             f'\t {name}: {_text(found["mean"])}, input {_text(found["input"])}, gain {_text(found["gain"], sign="+")}'
             + (f' (not measured: {found["not_measured"]})' if 'not_measured' in found else '')

@@ -1,7 +1,7 @@
 """One picture of a page: its files, written when it is added, and what the page says of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -12,10 +12,10 @@ import numpy as np
 from ..errors import RunError
 
 PICTURES = 'pictures'  # the folder of the files, beside index.html
-KINDS = ('before', 'after', 'truth')
+KINDS = ('before', 'after', 'truth')  # further results are called after2, after3, ...
 REQUIRED = ('before', 'after')
 # What `_file_name` makes; a page that is written anew deletes nothing else.
-FILE_NAME = re.compile(r'\d{4,}-[A-Za-z0-9._-]*_(before|after|truth|map\d+|thumb)\.(png|jpg)')
+FILE_NAME = re.compile(r'\d{4,}-[A-Za-z0-9._-]*_(before|after\d*|truth|map\d+|thumb)\.(png|jpg)')
 # Lossless, since people look at single pixels here; level 1 with run lengths is the fastest, and on photographs as
 # small as any other level. Heat maps and thumbnails need no such care.
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -30,7 +30,8 @@ class Entry:
     Attributes:
         name: as the page shows it.
         width, height: pixels.
-        files: 'before', 'after', perhaps 'truth', and 'thumb' to the file's name in the folder of pictures.
+        files: 'before', 'after', perhaps 'after2', 'after3', ... and 'truth', and 'thumb' to the file's name in the
+            folder of pictures.
         maps: (name, file's name), in the order in which they are shown.
         metrics: name to value.
         note: anything to say about the picture.
@@ -54,6 +55,7 @@ def write_entry(
     *,
     pictures: Mapping[str, np.ndarray],
     metrics: Optional[Mapping[str, float]] = None,
+    more: Sequence[np.ndarray] = (),
     maps: Optional[Mapping[str, np.ndarray]] = None,
     note: str = '',
     inputs: Optional[Mapping[str, float]] = None,
@@ -66,6 +68,7 @@ def write_entry(
         name: any text; several pictures may have the same.
         pictures: 'before', 'after' and perhaps 'truth', uint8 (H, W, 3) BGR of one size.
         metrics: name to value; infinite ones and NaN are shown as such.
+        more: further results beside 'after', in the order of the page's `results`.
         maps: name to picture of the same size, to be laid over the others.
         note: shown with the picture.
         inputs: name to the same metric's value of the picture before, which the gain is shown against.
@@ -79,6 +82,7 @@ def write_entry(
     wrong += [f'an unknown {kind!r}' for kind in pictures if kind not in KINDS]
     if wrong:
         raise ValueError(f'{name}: among its pictures is {" and ".join(wrong)}; expected before, after, perhaps truth')
+    pictures.update({after(number): picture for number, picture in enumerate(more, start=2)})
     for what, picture in (*pictures.items(), *maps.items()):
         dtype, shape = getattr(picture, 'dtype', None), tuple(getattr(picture, 'shape', ()))
         if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
@@ -86,7 +90,7 @@ def write_entry(
         if shape != pictures['after'].shape:
             raise ValueError(f'{name}: {what} is {shape}, but after is {pictures["after"].shape}')
     folder = Path(folder) / PICTURES
-    files = {kind: _write(folder, number, name, kind, pictures[kind]) for kind in KINDS if kind in pictures}
+    files = {kind: _write(folder, number, name, kind, picture) for kind, picture in pictures.items()}
     files['thumb'] = _write(folder, number, name, 'thumb', _thumbnail(pictures['after']), quality=_THUMB_QUALITY)
     overlays = tuple(
         (title, _write(folder, number, name, f'map{count}', picture, quality=_MAP_QUALITY))
@@ -96,6 +100,11 @@ def write_entry(
     values = {metric: float(value) for metric, value in (metrics or {}).items()}
     before = {metric: float(value) for metric, value in (inputs or {}).items()}
     return Entry(str(name), width, height, files, overlays, values, str(note), before)
+
+
+def after(number: int) -> str:
+    """The kind of a picture that the first (1), second, ... network gave."""
+    return f'after{number}' if number > 1 else 'after'
 
 
 def _write(

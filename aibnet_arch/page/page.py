@@ -1,7 +1,7 @@
 """The page: a folder with index.html and the pictures beside it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 
 from ..files import write_whole
 from .columns import BETTER, columns, json_number
-from .entry import KINDS, PICTURES, Entry, write_entry
+from .entry import KINDS, PICTURES, Entry, after, write_entry
 from .page_folder import INDEX, MARK, make_room
 
 _TEMPLATE = Path(__file__).parent / 'template'
@@ -26,6 +26,7 @@ class Page:
         folder: of the page; made if it is not there.
         title: shown above the page.
         better: metric to 'higher' or 'lower'; else see `usual_better`.
+        results: names of the networks whose results are on the page, if there are several of each picture.
 
     Raises:
         UserError: the folder holds something else.
@@ -33,11 +34,17 @@ class Page:
     """
 
     def __init__(
-        self, folder: Union[str, Path], *, title: str = 'Deblurred pictures', better: Optional[Mapping[str, str]] = None
+        self,
+        folder: Union[str, Path],
+        *,
+        title: str = 'Deblurred pictures',
+        better: Optional[Mapping[str, str]] = None,
+        results: Sequence[str] = (),
     ) -> None:
         self.folder = Path(folder)
         self.title = title
         self._better = dict(better or {})
+        self._results = {after(number): name for number, name in enumerate(results, start=1)}
         for metric, value in self._better.items():
             if value not in BETTER:
                 raise ValueError(f'better of {metric!r}: {value!r}: expected higher or lower')
@@ -46,7 +53,7 @@ class Page:
         self._write_index(finished=False)  # who opens the page too early, or after a crash, is told
 
     def add(self, name: str, **contents: Any) -> None:
-        """Add a picture; the arguments are those of `write_entry`: pictures, metrics, maps and note.
+        """Add a picture; the arguments are those of `write_entry`: pictures, more, metrics, maps and note.
 
         Raises:
             ValueError: pictures are missing or not of the form that is asked for.
@@ -85,7 +92,8 @@ class Page:
         return {
             'finished': finished,
             'folder': PICTURES,
-            'kinds': KINDS,
+            'kinds': list(dict.fromkeys((KINDS[0], KINDS[1], *self._results, *KINDS[2:]))),
+            'titles': self._results,
             'metrics': metrics,
             'inputs': inputs,
             'pictures': [

@@ -13,6 +13,7 @@ import numpy as np
 from ..blurmap.maps import coloured
 from ..errors import StoppedError, UserError
 from ..messages import printable
+from ..modeling import AIBNet
 from ..page import Page
 from .batch import Batch
 from .inputs import Plan, check_outputs, plan_jobs
@@ -50,15 +51,19 @@ def deblur(
     Raises:
         UserError: refused before anything was restored.
         StoppedError: Ctrl-C or SIGTERM.
-        CheckpointError: the weights cannot be read.
+        CheckpointError: the weights cannot be read, or are of no network that restores pictures.
     """
     plan = plan_jobs(inputs, output, picture_suffix=f'.{picture_format}' if picture_format else None)
     try:
         deblurrer = Deblurrer.from_file(weights, param_key=param_key, **settings)
     except ValueError as error:
         raise UserError(str(error)) from error
+    if blur_maps and not isinstance(deblurrer.network, AIBNet):
+        raise UserError(f'--blur-maps: an AIBNet has them; these weights: {deblurrer.traits.architecture}')
     if page:
         _refuse_inputs_below(page, plan)
+    if not isinstance(deblurrer.network, AIBNet):
+        print(f'weights: {printable(weights)}, {deblurrer.traits.architecture}')
     left = check_outputs(plan, output, overwrite=overwrite, skip_existing=skip_existing)
     batch = Batch(deblurrer, root=output, overwrite=overwrite, skip_existing=skip_existing)
     with _stopping_on_sigterm():
@@ -111,6 +116,7 @@ def _show(page: Page, name: str, before: np.ndarray, after: np.ndarray, *, blur_
     maps: dict[str, np.ndarray] = {}
     note = ''
     if blur_maps_of is not None and blur_maps_of.choose_tile(*before.shape[:2]) is None:
+        assert isinstance(blur_maps_of.network, AIBNet)
         maps = coloured(blur_maps_of.network, pictures['before'])
     elif blur_maps_of is not None:
         note = 'no blur maps: it was restored in tiles'

@@ -17,8 +17,9 @@ from ..profiling.peak_memory import peak_memory as watched
 UNITS = {'B': 1}
 UNITS.update({f'{prefix}{end}': 1000**n for n, prefix in enumerate('KMGT', start=1) for end in ('', 'B')})
 UNITS.update({f'{prefix}IB': 1024**n for n, prefix in enumerate('KMGT', start=1)})
-MULTIPLE = 16  # of pixels: sides of tiles
+MULTIPLE = 16  # of pixels: sides of tiles, unless a network needs another one
 MARGIN = 1.1  # on what the network takes: where freed memory lies about in pieces, it varies
+OTHERS_MARGIN = 1.4  # FFTformer's grows by a third over a picture of many tiles
 BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended
 
 
@@ -112,6 +113,9 @@ class TileChooser:
         limit: bytes, for the whole process; on a GPU for its memory.
         smallest: side of the smallest tile.
         least_slope: bytes that a pixel takes in any case. What a square takes may hide in memory that is free again.
+        multiple: sides of tiles are multiples of it.
+        padded: the size that the network runs at for a picture of this height and width.
+        margin: what the network is reckoned with over what was measured.
     """
 
     def __init__(
@@ -122,8 +126,12 @@ class TileChooser:
         limit: int,
         smallest: int,
         least_slope: float,
+        multiple: int = MULTIPLE,
+        padded: Callable[[int, int], tuple[int, int]] = lambda height, width: (height, width),
+        margin: float = MARGIN,
     ) -> None:
         self._restore_square, self._device, self._least_slope = restore_square, device, least_slope
+        self._multiple, self._padded, self._margin = multiple, padded, margin
         self.limit, self.smallest = limit, smallest
         self._points: list[tuple[int, int]] = []  # area, peak
 
@@ -138,7 +146,7 @@ class TileChooser:
             LimitError: not even the smallest tile fits.
         """
         if not self._points:
-            self._restore_square(MULTIPLE)  # what the first run sets up for all others is none of a square's need
+            self._restore_square(self._multiple)  # what the first run sets up for all others is none of a square's need
             gc.collect()
             release_freed_memory(self._device)
             self._points.append((0, used_memory(self._device)))
@@ -146,11 +154,11 @@ class TileChooser:
         on_cpu = self._device.type == 'cpu'
         budget = self.limit - (held if on_cpu else 0)
         band_bytes = BAND_BYTES * width if on_cpu else 0
-        area = _rounded_up(height) * _rounded_up(width)
+        area = math.prod(map(self._rounded_up, self._padded(height, width)))
         fits = self._area_within(budget)
         while fits < area:
             last = math.isqrt(self._points[-1][0])
-            steps = (last * 2, last * 7 // 5 // MULTIPLE * MULTIPLE)
+            steps = (last * 2, last * 7 // 5 // self._multiple * self._multiple)
             larger = next((side for side in steps if side > last and side * side <= fits), None)
             if larger is None:
                 break
@@ -158,7 +166,7 @@ class TileChooser:
             fits = self._area_within(budget)
         if area <= fits:
             return None
-        side = max(math.isqrt(max(fits, 0)) // MULTIPLE * MULTIPLE, self.smallest)
+        side = max(math.isqrt(max(fits, 0)) // self._multiple * self._multiple, self.smallest)
         while self._area_within(budget - side * band_bytes) < side * side:
             if side == self.smallest:
                 least = self._need(1) + side * band_bytes + self.limit - budget
@@ -166,7 +174,7 @@ class TileChooser:
                     f'the memory limit of {shown_size(self.limit)} is too low: tiles of {side} pixels, the smallest, '
                     f'need {shown_size(least)}'
                 )
-            side = max(side - MULTIPLE, self.smallest)
+            side = max(side - self._multiple, self.smallest)
         return side
 
     def _measure(self, side: int) -> None:
@@ -176,7 +184,7 @@ class TileChooser:
     def _need(self, index: int) -> float:
         """What is reckoned with where a peak was measured."""
         base = self._points[0][1]
-        return base + MARGIN * (self._points[index][1] - base)
+        return base + self._margin * (self._points[index][1] - base)
 
     def _area_within(self, budget: int) -> int:
         """The largest area whose need is within `budget`, less than 0 if none."""
@@ -187,6 +195,5 @@ class TileChooser:
         slope = max((higher - need) / (larger - area), self._least_slope)
         return int(area + (budget - need) / slope)
 
-
-def _rounded_up(length: int) -> int:
-    return -(-length // MULTIPLE) * MULTIPLE
+    def _rounded_up(self, length: int) -> int:
+        return -(-length // self._multiple) * self._multiple

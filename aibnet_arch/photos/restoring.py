@@ -1,22 +1,24 @@
 """A network on pictures that are arrays."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Optional, Union
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import PictureError
 from ..inference.restorer import InferenceSettings, Restorer
 from ..inference.tiles import restored_bands, tile_count
-from ..modeling import AIBNet
 from ..modeling.lean import SCALE
-from ..weights import read_network
-from .memory import TileChooser, available_memory, release_freed_memory, used_memory
+from ..modeling.traits import Traits, traits_of
+from ..weights import read_any_network
+from .memory import MARGIN, OTHERS_MARGIN, TileChooser, available_memory, release_freed_memory, used_memory
 
 SMALLEST_TILE = 128
+PICTURE_BYTES = 24  # a picture before and after, each pixel, as float32
 FEATURE_BYTES = 15  # e1 .. e4 before and after a sub-decoder, for each pixel and channel of e1
 WHOLE = 'whole'
 
@@ -32,10 +34,10 @@ class Deblurrer:
     A grey picture runs as three equal channels, of whose results the mean is taken.
 
     Args:
-        network: is moved to `device`.
+        network: an AIBNet, or what :func:`.read_any_network` gives; it is moved to `device`.
         device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1'.
-        up_to: stop after this sub-decoder.
-        window: take statistics over a window of that many pixels (:class:`.Lean`).
+        up_to: stop after this sub-decoder; for an AIBNet.
+        window: take statistics over a window of that many pixels (:class:`.Lean`); for AIBNet, NAFNet and UFPNet.
         autocast: 'bf16' or 'fp16' (on GPUs alone).
         self_ensemble: mean over the 4 flips of each tile, or the 8 flips and transposes, in that many times the time.
             Transposes help a network alone that has seen transposed pictures in training.
@@ -47,6 +49,7 @@ class Deblurrer:
 
     Attributes:
         network: in evaluation mode.
+        traits: what it is.
         device: where it runs.
 
     Raises:
@@ -55,7 +58,7 @@ class Deblurrer:
 
     def __init__(
         self,
-        network: AIBNet,
+        network: nn.Module,
         *,
         device: str = 'auto',
         up_to: Optional[int] = None,
@@ -67,9 +70,12 @@ class Deblurrer:
         memory: Optional[int] = None,
     ) -> None:
         self.device = find_device(device)
+        self.traits = traits_of(network)
         settings = InferenceSettings(window=window, up_to=up_to, autocast=autocast)
-        found = settings.problems(num_sub_decoders=len(network.sub_decoders), place='--')
-        problems = [problem.replace('--up_to', '--up-to') for problem in found]
+        problems = list(_foreign_settings(settings, self.traits))
+        # What the network does not know at all is told once.
+        found = settings.of(self.traits).problems(num_sub_decoders=self.traits.sub_decoders, place='--')
+        problems += [problem.replace('--up_to', '--up-to') for problem in found]
         if autocast == 'fp16' and self.device.type == 'cpu' and not problems:
             problems.append('--autocast fp16 needs a GPU; bf16 works on CPUs, too')
         if self_ensemble not in (None, 4, 8):
@@ -84,18 +90,22 @@ class Deblurrer:
             raise ValueError('\n'.join(problems))
         self.network = network.to(self.device).eval()
         self._restorer = Restorer(self.network, settings)
+        self._multiple = math.lcm(SCALE, self.traits.multiple)  # of the sides of tiles that are chosen here
         self._ensemble = self_ensemble
         self._tile, self._overlap = tile, overlap
         if memory is None:
             memory = used_memory(self.device) + available_memory(self.device) // 2
         # A window makes the network another one, in memory too, on pieces that are larger than it.
-        smallest = _multiple(max(SMALLEST_TILE, 2 * overlap + 1, 5 * (window or 0) // 4))
+        smallest = self._up_to_multiple(max(SMALLEST_TILE, 2 * overlap + 1, 5 * (window or 0) // 4))
         self._chooser = TileChooser(
             self._restore_random,
             device=self.device,
             limit=int(memory),
-            smallest=smallest,
-            least_slope=FEATURE_BYTES * network.arguments['width'],
+            smallest=max(smallest, *self.traits.padded(smallest, smallest)),
+            least_slope=max(FEATURE_BYTES * self.traits.feature_channels, PICTURE_BYTES),
+            multiple=self._multiple,
+            padded=self.traits.padded,
+            margin=MARGIN if self.traits.windows else OTHERS_MARGIN,
         )
 
     @classmethod
@@ -107,9 +117,9 @@ class Deblurrer:
             param_key: entry of the file; by default 'params_ema' if it has that, else 'params'.
 
         Raises:
-            CheckpointError: see :func:`aibnet_arch.weights.read_network`.
+            CheckpointError, UserError: see :func:`.read_any_network`.
         """
-        return cls(read_network(path, param_key=param_key), **settings)
+        return cls(read_any_network(path, param_key=param_key), **settings)
 
     def choose_tile(self, height: int, width: int, *, held: Optional[int] = None) -> Optional[int]:
         """The side of the tiles that a picture would be restored in, or None: whole.
@@ -133,7 +143,10 @@ class Deblurrer:
         count = tile_count(height, width, size=size, overlap=self._overlap)
         smaller = range(2 * self._overlap + 1, size)
         least = next((s for s in smaller if tile_count(height, width, size=s, overlap=self._overlap) == count), size)
-        return size if self._tile else min(_multiple(least), size)
+        return size if self._tile else min(self._up_to_multiple(least), size)
+
+    def _up_to_multiple(self, length: int) -> int:
+        return -(-length // self._multiple) * self._multiple
 
     def tile_note(self, height: int, width: int, size: Optional[int]) -> str:
         """For people: whole or in which tiles."""
@@ -232,8 +245,13 @@ def _ensemble(restore: Callable[[Tensor], Tensor], image: Tensor, count: int) ->
     return total.div_(count)
 
 
-def _multiple(length: int) -> int:
-    return -(-length // SCALE) * SCALE
+def _foreign_settings(settings: InferenceSettings, traits: Traits) -> Iterator[str]:
+    """Settings that a network does not know."""
+    if settings.window is not None and not traits.windows:
+        known = 'AIBNet, NAFNet and UFPNet know a window'
+        yield f'--window: {settings.window}: {known}; these weights: {traits.architecture}'
+    if settings.up_to is not None and not traits.sub_decoders:
+        yield f'--up-to: {settings.up_to}: an AIBNet has sub-decoders; these weights: {traits.architecture}'
 
 
 def _check(pixels: np.ndarray) -> None:

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files import sha256_of
-from .layouts import recognise
+from .layouts import Layout, recognise
 from .plain_file import STATE, read_plain
+from .spandrel_network import architecture_by_spandrel
+from .state_dicts import unwrapped
 from .weight_file import WeightFile
 
 
@@ -81,6 +83,9 @@ def compare_with_record(path: Path, digest: str) -> Optional[str]:
 def _entry(state: Mapping[str, Tensor]) -> dict[str, Any]:
     floating = {str(key): value for key, value in state.items() if value.is_floating_point()}
     layout = recognise(state)
+    if layout is None:
+        name = architecture_by_spandrel(unwrapped(state))
+        layout = Layout(architecture=name, arguments={}) if name else None
     return {
         'tensors': len(state),
         'numbers': sum(value.numel() for value in floating.values()),

@@ -8,12 +8,15 @@ from typing import Any, Optional
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..modeling.published import KINDS
 from ..modeling.signature import KEY
 from .network_file import outline_of
 from .state_dicts import unwrapped
 
-# Both published layouts have these; UFPNet's has the estimator of kernels beside them.
+# Both published layouts have these; UFPNet's has the estimator of kernels beside them. Others (KBNet) have the same
+# names with more in each block.
 _NAFNET = ('intro.weight', 'ending.weight', 'middle_blks.0.beta', 'encoders.0.0.norm1.weight', 'decoders.0.0.beta')
+_PARTS_OF_A_BLOCK = {'beta', 'gamma', 'norm1', 'norm2', 'sca', *(f'conv{number}' for number in range(1, 6))}
 _UFPNET = 'kernel_extra.Conv_mid.body.0.weight'
 
 
@@ -41,13 +44,20 @@ def recognise(state: Mapping[str, Tensor]) -> Optional[Layout]:
     state = unwrapped(state)
     if KEY in state:
         return _aibnet(state)
-    if not all(key in state for key in _NAFNET):
+    kind = published_kind(state)
+    if kind is None:
         return None
-    parts = {part: _blocks(state, part) for part in ('encoders', 'decoders')}
-    return Layout(
-        architecture='UFPNet' if _UFPNET in state else 'NAFNet',
-        arguments={'width': len(state['intro.weight']), **parts},
-    )
+    parts = {part: block_counts(state, part) for part in ('encoders', 'decoders')}
+    return Layout(architecture=KINDS[kind].name, arguments={'width': len(state['intro.weight']), **parts})
+
+
+def published_kind(state: Mapping[str, Tensor]) -> Optional[str]:
+    """'nafnet' or 'ufpnet' if the names are those of their published weights (a key of ``KINDS``), else None."""
+    start = 'middle_blks.0.'
+    parts = {key.removeprefix(start).partition('.')[0] for key in state if key.startswith(start)}
+    if parts != _PARTS_OF_A_BLOCK or not all(key in state for key in _NAFNET):
+        return None
+    return 'ufpnet' if _UFPNET in state else 'nafnet'
 
 
 def architecture_of(state: Mapping[str, Tensor]) -> Optional[str]:
@@ -65,7 +75,7 @@ def _aibnet(state: Mapping[str, Tensor]) -> Layout:
     return Layout('AIBNet', arguments=network.arguments, parameters=parameters, trained=signature.trained)
 
 
-def _blocks(state: Mapping[str, Tensor], part: str) -> list[int]:
+def block_counts(state: Mapping[str, Tensor], part: str) -> list[int]:
     """How many blocks each level of the encoder or the decoder has."""
     pattern = re.compile(rf'{part}\.(\d{{1,3}})\.(\d{{1,3}})\.')
     found = {(int(match[1]), int(match[2])) for match in map(pattern.match, state) if match}

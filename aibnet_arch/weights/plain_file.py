@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from ..errors import CheckpointError
+from ..messages import some
 
 SAFETENSORS = '.safetensors'
 STATE = '.state'  # of a training's state
@@ -51,12 +52,19 @@ def read_plain(path: Union[str, Path]) -> object:
 
 
 def weights_beside(path: Path) -> str:
-    """Which file of weights is meant by a folder, or by a training state; empty if there is none."""
+    """Which file of weights is meant by a folder, or by a training state; empty if there is none.
+
+    Of a folder that is no training's, the files of weights in it.
+    """
     models, name = path / 'models', 'net_g_latest.pth'
     if path.suffix == STATE:
         models, name = path.parent.parent / 'models', f'net_g_{path.stem}.pth'
     found = next((file for file in (path / name, models / name, models / 'net_g_latest.pth') if file.is_file()), None)
-    return f'; the weights are in {found}' if found else ''
+    if found:
+        return f'; the weights are in {found}'
+    suffixes = ('.pth', SAFETENSORS)
+    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in suffixes) if path.is_dir() else []
+    return f'; there are {some(files)} in it' if files else ''
 
 
 def refuse_old_archive(path: Union[str, Path]) -> None:

@@ -22,6 +22,8 @@ from .state_dicts import is_state_dict, refuse_hollow, unwrapped
 PTH = '.pth'
 FORMATS = (PTH, SAFETENSORS)
 AVERAGED, TRAINED = 'params_ema', 'params'
+# Of weights under other names, e.g. those that MPRNet and Uformer were published with.
+ELSEWHERE = ('state_dict', 'model_state_dict', 'model', 'net')
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,14 @@ class WeightFile:
 
         Args:
             param_key: which entry. By default the averaged weights if there are some, since a training validates
-                those, else 'params'. A bare state dict has no key and serves for all.
+                those, else 'params', else the first of ``ELSEWHERE``. A bare state dict has no key and serves for all.
 
         Raises:
             CheckpointError: there is no such entry.
         """
         if param_key is None:
-            param_key = AVERAGED if AVERAGED in self.entries else TRAINED
+            known = (AVERAGED, TRAINED, *ELSEWHERE)
+            param_key = next((key for key in known if key in self.entries), TRAINED)
         return self._taken(None if None in self.entries else param_key)
 
     def of_options(self, param_key: Optional[str]) -> tuple[Optional[str], dict[str, Tensor]]:

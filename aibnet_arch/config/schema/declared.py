@@ -21,11 +21,12 @@ from ...registries.lookup import is_trusted
 from .aibnet import OF_AIBNET_MODEL
 from .datasets import OF_DATASETS, Loading
 from .models import OF_MODELS
+from .weights import OF_WEIGHTS_MODEL
 
 ATTRIBUTE = 'OPTIONS'
 ERROR, WARNING, UNKNOWN = 'error', 'warning', 'unknown'
 SECTIONS = ('', 'train', 'val', 'path', 'logger')
-_OF_MODELS = {**OF_MODELS, 'AIBNetModel': OF_AIBNET_MODEL}
+_OF_MODELS = {**OF_MODELS, 'AIBNetModel': OF_AIBNET_MODEL, 'WeightsModel': OF_WEIGHTS_MODEL}
 
 
 @dataclass(frozen=True)

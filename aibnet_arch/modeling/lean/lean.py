@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from ..encoders import NAFNetEncoder, UFPNetEncoder
 from ..level_settings import LEVELS
+from ..naf_decoder import NAFDecoder
 from ..sub_decoder import SubDecoder
 from .blocks import Runner, called
+from .naf_decoder import naf_decoder
 from .nafnet import nafnet_encoder
 from .sub_decoder import sub_decoder
 from .ufpnet import ufpnet_encoder
@@ -20,6 +22,7 @@ WALKS: dict[type[nn.Module], Callable[..., tuple[Tensor, ...]]] = {
     NAFNetEncoder: nafnet_encoder,
     UFPNetEncoder: ufpnet_encoder,
     SubDecoder: sub_decoder,
+    NAFDecoder: naf_decoder,
 }
 
 

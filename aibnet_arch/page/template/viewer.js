@@ -1,6 +1,7 @@
 // The viewer: two pictures, the divider between them, a map over them.
 
 const fileOf = (file) => `${data.folder}/${file}`;
+const titleOf = (kind) => data.titles[kind] || kind; // of several results, whose it is
 
 function chosen(side) {
   const has = state.current.files[state[side]];
@@ -28,13 +29,13 @@ async function draw() {
   const map = picture.maps.find(([name]) => name === state.map);
   for (const side of ['left', 'right']) {
     const kinds = data.kinds.filter((kind) => picture.files[kind]);
-    $(side).replaceChildren(...kinds.map((kind) => element('option', { value: kind, textContent: kind })));
+    $(side).replaceChildren(...kinds.map((kind) => element('option', { value: kind, textContent: titleOf(kind) })));
     $(side).value = chosen(side);
-    $(`tag-${side}`).textContent = chosen(side);
+    $(`tag-${side}`).textContent = titleOf(chosen(side));
   }
-  $('split').setAttribute('aria-label', `Divider: ${left} on the left, ${right} on the right`);
+  $('split').setAttribute('aria-label', `Divider: ${titleOf(left)} on the left, ${titleOf(right)} on the right`);
   $('strength').hidden = !map;
-  const wanted = [[right, picture.files[right], 'right'], [left, picture.files[left], 'left'], ...(map ? [[...map, 'map']] : [])];
+  const wanted = [[titleOf(right), picture.files[right], 'right'], [titleOf(left), picture.files[left], 'left'], ...(map ? [[...map, 'map']] : [])];
   const drawn = (draw.latest = Symbol('draw'));
   $('frame').setAttribute('aria-busy', 'true');
   const images = await Promise.all(wanted.map(async ([what, file, role]) => {
