@@ -17,6 +17,7 @@ setup(
     packages=find_packages(include=['aibnet_arch*', 'datasets_prep*']),
     package_data={
         'aibnet_arch': ['py.typed'],
+        'aibnet_arch.evaluation': ['*.csv'],
         'aibnet_arch.page': ['template/*'],
         'aibnet_arch.weights': ['shipped/*'],
         'datasets_prep': ['*.csv', 'py.typed'],
@@ -39,10 +40,13 @@ setup(
     extras_require={
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],
+        'metrics': ['DISTS-pytorch', 'lpips'],
         'onnx': ['onnx', 'onnxruntime'],
         'study': ['matplotlib', 'spandrel', 'spandrel-extra-arches'],
         'test': [
+            'DISTS-pytorch',
             'jsonschema',
+            'lpips',
             'matplotlib',
             'mypy',
             'onnx',

@@ -85,6 +85,34 @@ def test_figures_against_both_truths(root, tmp_path, capsys):
     assert not any((out / name).exists() for name in ('p0', 'p1', 'p2'))
 
 
+def test_a_mask_gives_the_area_of_the_extent_above_the_same_limit_and_no_correlation(root, tmp_path):
+    for number in range(3):
+        extent = cv2.imread(str(root / f'extent/p{number}.png'), cv2.IMREAD_UNCHANGED)
+        mask = np.zeros((*extent.shape, 3), np.uint8)
+        mask[extent > 2 * 256] = (0, 0, 7)  # whatever the colour, as the authors of ReLoBlur read theirs
+        write(tmp_path / f'mask/p{number}.png', mask)
+    out = tmp_path / 'out'
+    assert blurmap(root, out, '--extent', 'extent', '--mask', str(tmp_path / 'mask'), '--no-pictures') == 0
+    means = json.loads((out / 'figures.json').read_text())['means']
+    for name in MAPS:
+        assert means['mask'][name]['auc'] == means['extent'][name]['auc']
+        assert means['mask'][name]['spearman']['mean'] is None
+    assert blurmap(root, out, '--mask', str(tmp_path / 'mask'), inputs=['lq/p0.png', 'lq/p1.png', 'lq/p2.png']) == 0
+    assert (out / 'p0/panel.png').is_file()
+
+
+@pytest.mark.parametrize('ending', ['', '.lmdb'])
+def test_a_prepared_set_is_one_argument(root, tmp_path, ending):
+    for name, there in (('input', 'lq'), ('target', 'gt')):
+        (tmp_path / f'set/{name}{ending}').parent.mkdir(exist_ok=True)
+        (tmp_path / f'set/{name}{ending}').symlink_to(root / f'{there}{ending}')
+    (tmp_path / 'set/extent').symlink_to(root / 'extent')
+    assert blurmap(root, tmp_path / 'out', '--no-pictures', inputs=[tmp_path / 'set']) == 0
+    assert blurmap(root, tmp_path / 'apart', '--gt', 'gt', '--extent', 'extent', '--no-pictures') == 0
+    results = [(tmp_path / name / 'figures.json').read_text() for name in ('out', 'apart')]
+    assert results[0] == results[1]
+
+
 def test_lmdb_folders_give_what_folders_give(root, tmp_path):
     for name in ('', '.lmdb'):
         blurmap(root, tmp_path / f'out{name}', '--gt', f'gt{name}', '--no-pictures', inputs=[f'lq{name}'])

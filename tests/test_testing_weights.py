@@ -140,9 +140,9 @@ def test_weights_and_a_pair_of_folders_give_a_table_and_a_page(here):
     on_trial('--weights', 'Restormer.pth', '--lq', 'my/blurred', '--gt', 'my/sharp')
     assert list(rows_of('results/test_Restormer_on_my/my.csv')[0]) == [
         'image',
-        'psnr',
-        'ssim_3d',
-        'ssim',
+        *('psnr', 'psnr_input', 'psnr_gain'),
+        *('ssim_3d', 'ssim_3d_input', 'ssim_3d_gain'),
+        *('ssim', 'ssim_input', 'ssim_gain'),
         'seconds',
         'note',
     ]

@@ -23,9 +23,12 @@ from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.writing import CheckpointWriter, best_iterations
 from ..distributed import on_device
 from ..errors import UserError
+from ..evaluation.measuring import Figures
 from ..evaluation.validation import validate
+from ..profiling.costs import costs_of
 from ..weights.state_dicts import compare_keys
 from ..weights.weight_file import WeightFile
+from .functional_tensor import provide_functional_tensor
 
 # Attributes of BasicSR's schedules.
 _OF_OPTIONS = ('periods', 'cumulative_period', 'restart_weights', 'eta_min', 'milestones', 'gamma', 'restarts')
@@ -152,10 +155,31 @@ class SafeModel(BaseModel):
 
 
 class SafeSRModel(SRModel, SafeModel):
-    """The same, with validation that tells a figure for each picture and is spread over the processes."""
+    """The same, with validation that tells a figure for each picture and is spread over the processes.
 
+    Attributes:
+        before_metrics: what a process needs before it imports metrics of BasicSR.
+        input_results: means of the input at the last validation, by metric.
+    """
+
+    before_metrics = staticmethod(provide_functional_tensor)
+    input_results: Mapping[str, float] = {}
     nondist_validation = validate
     dist_validation = validate
+
+    @cached_property
+    def known_inputs(self) -> dict[str, dict[int, Figures]]:
+        """What validations have measured of their input, by dataset and number of the picture."""
+        return {}
+
+    def network_costs(self) -> dict[str, Any]:
+        """What the summary of a test says of the network: type, parameters, MACs for a picture of 256x256.
+
+        MACs are None where they cannot be counted, with the reason. By name, where there are several.
+        """
+        networks = getattr(self, 'networks', None) or {'': self.net_g}
+        costs = {name: costs_of(self.get_bare_model(network)) for name, network in networks.items()}
+        return costs if len(costs) > 1 else next(iter(costs.values()))
 
 
 def _position(scheduler: Any) -> dict[str, Any]:

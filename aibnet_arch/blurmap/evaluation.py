@@ -23,9 +23,14 @@ from .figure_table import FigureTable, Row
 from .figures import Truth, residual
 from .maps import GREY_LEVELS, PIXELS, TIMES_MEAN, BlurMap, Mapper
 from .overlay import Tile, colour_ends, lay_over, panel
-from .truth import Item, find_items
+from .truth import Item, find_items, parts_of_set
 
-TRUTHS = {'residual': ('true residual', GREY_LEVELS), 'extent': ('true extent of the blur', PIXELS)}
+MARKED = 'marked'
+TRUTHS = {
+    'residual': ('true residual', GREY_LEVELS),
+    'extent': ('true extent of the blur', PIXELS),
+    'mask': ('mask of the blur', MARKED),
+}
 
 
 def evaluate(
@@ -38,6 +43,7 @@ def evaluate(
     param_key: Optional[str] = None,
     gt: Optional[Path] = None,
     extent: Optional[Path] = None,
+    mask: Optional[Path] = None,
     residual_above: float = 8.0,
     extent_above: float = 2.0,
     parts: bool = False,
@@ -46,7 +52,8 @@ def evaluate(
     """Make the maps, and print how well they find the blur if that is known.
 
     Args:
-        inputs, gt, extent: see :func:`.find_items`.
+        inputs, gt, extent, mask: see :func:`.find_items`. One folder that datasets_prep made stands for its blurred
+            and sharp pictures and its extents, as far as it has them.
         output: folder of the results.
         weights, beside: files of an AIBNet, and of networks to stand beside it.
         window: of the AIBNet (:class:`.Lean`); by default what its weights want, 'whole': none.
@@ -59,7 +66,11 @@ def evaluate(
         UserError, CheckpointError: the input is refused; nothing has been written then.
         RunError: the results cannot be written.
     """
-    items = find_items(inputs, gt=gt, extent=extent)
+    parts_there = parts_of_set(inputs[0]) if len(inputs) == 1 else {}
+    if parts_there:
+        inputs = [parts_there['input']]
+        gt, extent = gt or parts_there.get('target'), extent or parts_there.get('extent')
+    items = find_items(inputs, gt=gt, extent=extent, mask=mask)
     folders = _folders(items, output)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     mapper = Mapper(
@@ -70,7 +81,9 @@ def evaluate(
     )
     for item in items:
         item.check()
-    report = FigureTable({'residual': (residual_above, GREY_LEVELS), 'extent': (extent_above, PIXELS)})
+    report = FigureTable(
+        {'residual': (residual_above, GREY_LEVELS), 'extent': (extent_above, PIXELS), 'mask': (0.5, MARKED)}
+    )
     try:
         output.mkdir(parents=True, exist_ok=True)
         for item in tqdm(items, unit='picture', disable=None):
@@ -114,7 +127,7 @@ def _folders(items: Sequence[Item], output: Path) -> dict[str, Path]:
         if folder in folders.values():
             raise UserError(f'{item.lq}: the results of another picture go to {folder}, too. Rename one.')
         folders[item.name] = folder
-        for source in (item.lq, item.gt, item.extent):
+        for source in (item.lq, item.gt, item.extent, item.mask):
             if source is None:
                 continue
             place = source.path.resolve()
@@ -129,6 +142,8 @@ def _truths(item: Item, picture: np.ndarray, report: FigureTable) -> list[Truth]
         truths.append(Truth('residual', residual(item.gt.picture(), picture), report.thresholds['residual'][0]))
     if item.extent:
         truths.append(Truth('extent', item.extent.extent(), report.thresholds['extent'][0]))
+    if item.mask:
+        truths.append(Truth('mask', item.mask.mask(), report.thresholds['mask'][0]))
     return truths
 
 

@@ -70,7 +70,7 @@ class Truth:
     """What a map should find.
 
     Attributes:
-        name: 'residual' or 'extent'.
+        name: 'residual', 'extent' or 'mask'.
         values: (H, W), larger where the picture is worse.
         threshold: pixels above it are blurred, for the ROC.
     """
@@ -93,11 +93,12 @@ class Truth:
         return float(self._positive.mean())
 
     def figures(self, values: np.ndarray, *, sign: int) -> tuple[float, float]:
-        """Rank correlation and area under ROC of a map (H, W).
+        """Rank correlation and area under ROC of a map (H, W); no correlation with a mask, which knows no degrees.
 
         Args:
             values: the map.
             sign: -1 if low values are to mean blurred. It is chosen beforehand, never by the outcome.
         """
         map_ranks = ranks(sign * values)
-        return spearman(map_ranks, self._ranks), roc_auc(map_ranks, self._positive)
+        correlation = math.nan if self.name == 'mask' else spearman(map_ranks, self._ranks)
+        return correlation, roc_auc(map_ranks, self._positive)

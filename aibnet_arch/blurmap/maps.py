@@ -16,9 +16,9 @@ from .overlay import colour_ends, colours
 GREY_LEVELS, PIXELS, TIMES_MEAN = 'grey levels', 'pixels', 'times mean'
 TITLES = {SFEM: 'SFEM', HFS_BLOCK: 'HFSBlock'}
 # Larger values mean more blur. The paper claims it of SFEM and HFSBlock; a residual is what a network would change.
-CLAIMED = {'residual': 1, 'extent': 1}
+CLAIMED = {'residual': 1, 'extent': 1, 'mask': 1}
 # Where there is texture, blur has something to take away: more residual. But blur takes texture away: less extent.
-TEXTURE = {'residual': 1, 'extent': -1}
+TEXTURE = {'residual': 1, 'extent': -1, 'mask': -1}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BlurMap:
         title: for people.
         unit: of the values.
         values: (H, W) float32, smoothed (:func:`.figures.smooth`), 0 or more.
-        signs: for each truth ('residual', 'extent') whether high (1) or low (-1) values are to mean blurred.
+        signs: for each truth ('residual', 'extent', 'mask') whether high (1) or low (-1) values are to mean blurred.
             They were fixed before anything was measured.
     """
 

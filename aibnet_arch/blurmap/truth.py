@@ -57,6 +57,14 @@ class Source:
             )
         return values.astype(np.float32) / EXTENT_UNITS
 
+    def mask(self) -> np.ndarray:
+        """Where a picture is above 0 in some colour, as ReLoBlur's masks mark what is blurred: (H, W) float32, 0 or 1.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        return self.picture().max(axis=2).clip(0, 1).astype(np.float32)
+
     def _bytes(self) -> bytes:
         try:
             if self.key is None:
@@ -69,12 +77,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Item:
-    """One blurred picture, with its sharp one and the extent of its blur where they are known."""
+    """One blurred picture, with its sharp one, the extent of its blur and a mask of it where they are known."""
 
     name: str
     lq: Source
     gt: Optional[Source] = None
     extent: Optional[Source] = None
+    mask: Optional[Source] = None
 
     def check(self) -> None:
         """Read everything once.
@@ -83,7 +92,11 @@ class Item:
             UserError: something is no picture, or the sizes differ.
         """
         shape = self.lq.picture().shape[:2]
-        for source, read in ((self.gt, Source.picture), (self.extent, Source.extent)):
+        for source, read in (
+            (self.gt, Source.picture),
+            (self.extent, Source.extent),
+            (self.mask, Source.mask),
+        ):
             other = shape if source is None else read(source).shape[:2]
             if other != shape:
                 raise UserError(
@@ -91,12 +104,14 @@ class Item:
                 )
 
 
-def find_items(inputs: Sequence[Path], *, gt: Optional[Path], extent: Optional[Path]) -> list[Item]:
+def find_items(
+    inputs: Sequence[Path], *, gt: Optional[Path], extent: Optional[Path], mask: Optional[Path] = None
+) -> list[Item]:
     """The pictures of all inputs, sorted by name; partners are those of the same name without its suffix.
 
     Args:
         inputs: files, folders of pictures (not those below), or LMDB folders.
-        gt, extent: likewise one each. A file goes with a single picture, whatever their names.
+        gt, extent, mask: likewise one each. A file goes with a single picture, whatever their names.
 
     Raises:
         UserError: all that is missing or ambiguous.
@@ -107,11 +122,22 @@ def find_items(inputs: Sequence[Path], *, gt: Optional[Path], extent: Optional[P
             if name in found:
                 raise UserError(f'two pictures are called {name!r}: {found[name]} and {source}. Give them one by one.')
             found[name] = source
-    partners = {option: _partners(found, path, option) for option, path in (('gt', gt), ('extent', extent)) if path}
+    truths = (('gt', gt), ('extent', extent), ('mask', mask))
+    partners = {option: _partners(found, path, option) for option, path in truths if path}
     return [
         Item(name, found[name], **{option: sources[name] for option, sources in partners.items()})
         for name in sorted(found)
     ]
+
+
+def parts_of_set(folder: Path) -> dict[str, Path]:
+    """'input', and 'target' and 'extent' if they are there, of a set that datasets_prep made; empty if it is none."""
+    found: dict[str, Path] = {}
+    for name in ('input', 'target', 'extent'):
+        for path in (folder / f'{name}.lmdb', folder / name):
+            if path.is_dir():
+                found.setdefault(name, path)
+    return found if 'input' in found else {}
 
 
 def _sources(path: Path) -> dict[str, Source]:

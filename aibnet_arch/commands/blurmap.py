@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from ..blurmap.evaluation import evaluate
+from ..blurmap.truth import parts_of_set
 from ..errors import UserError
 from ..weights.box import BOX
 from .arguments import pixels
@@ -18,8 +19,11 @@ by side, the other pictures there are single maps; OUT/figures.csv and OUT/figur
 def run_blurmap(argv: list[str]) -> int:
     """Make the maps and print the figures; the exit code."""
     arguments = _parser().parse_args(argv)
-    if not (arguments.pictures or arguments.gt or arguments.extent):
-        raise UserError('--no-pictures leaves the figures alone, and those need the truth: give --gt or --extent')
+    known = arguments.gt or arguments.extent or arguments.mask or any(map(parts_of_set, arguments.inputs))
+    if not (arguments.pictures or known):
+        raise UserError(
+            '--no-pictures leaves the figures alone, and those need the truth: give --gt or --extent (or --mask)'
+        )
     evaluate(**vars(arguments))
     return 0
 
@@ -32,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT', help='picture, folder or LMDB folder')
+    parser.add_argument(
+        'inputs', nargs='+', type=Path, metavar='INPUT', help='picture, folder, LMDB folder, or a set of datasets_prep'
+    )
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='OUT', help='folder for the results')
     parser.add_argument('--weights', default=BOX, metavar='FILE', help='weights of an AIBNet (those in the box)')
     parser.add_argument(
@@ -45,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--extent', type=Path, metavar='PATH', help='how far each pixel is blurred: grey, 16 bit, 256 a pixel of blur'
     )
+    parser.add_argument('--mask', type=Path, metavar='PATH', help='pictures above 0 where it is blurred (ReLoBlur)')
     parser.add_argument(
         '--beside', nargs='+', type=Path, default=[], metavar='FILE', help="weights of others' networks, e.g. NAFNet"
     )

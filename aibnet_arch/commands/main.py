@@ -52,6 +52,8 @@ COMMANDS = {
     'info': Command('what a file of weights is: network, stage, training options, checksum', 'commands.info:run_info'),
     'convert': Command('weights from .pth to .safetensors and back', 'commands.convert:run_convert'),
     'export': Command('a network as ONNX, checked', 'commands.export:run_export'),
+    'compare': Command('tests of the same pictures, picture by picture', 'commands.compare:run_compare'),
+    'table': Command('one table for a paper, of tests and of published rows', 'commands.table:run_table'),
     'study': Command(
         'several option files with several seeds: a table and plots', 'commands.study:run_study', with_basicsr=True
     ),

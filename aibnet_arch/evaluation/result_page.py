@@ -73,7 +73,7 @@ class ResultPage:
         """Write the files of a picture.
 
         Args:
-            row: image, metrics and note, as the table has them.
+            row: image, metrics, before and note, as the table takes them.
             before, afters, truth: uint8, (H, W, 3) BGR or (H, W), a result of each label. A smaller `before` (scale
                 above 1) is enlarged.
             maps: see `maps_of`.
@@ -96,7 +96,8 @@ class ResultPage:
                 number,
                 row['image'],
                 pictures=pictures,
-                metrics=row['metrics'],
+                metrics=_measured(row['metrics']),
+                inputs=_measured(row['before'] or {}),
                 more=more,
                 maps=maps,
                 note='; '.join(notes),
@@ -104,14 +105,19 @@ class ResultPage:
         except ValueError as error:
             raise UserError(f'val.page: {error}') from error
 
-    def finish(self, entries: Sequence[Entry]) -> None:
+    def finish(self, entries: Sequence[Optional[Entry]]) -> None:
         """Write the page, with the pictures of all processes in the dataset's order. For the first process alone."""
         from basicsr.utils import get_root_logger
 
         for entry in entries:
-            self._page.take(entry)
+            if entry is not None:
+                self._page.take(entry)
         get_root_logger().info(f'Page: {self._page.write()}')
 
 
 def _bgr(picture: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if picture.ndim == 2 else picture
+
+
+def _measured(figures: Mapping[str, Optional[float]]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if value is not None}

@@ -72,6 +72,11 @@ class WeightsModel(SRModel):
             except (CheckpointError, UserError) as error:
                 yield f'weights.{name}: {error}'
 
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks by name."""
+        return {name: restorer.network for name, restorer in self._restorers.items()}
+
     def use(self, label: str) -> None:
         """Choose the network that `test` runs."""
         self._chosen = label

@@ -35,6 +35,7 @@ class Entry:
         maps: (name, file's name), in the order in which they are shown.
         metrics: name to value.
         note: anything to say about the picture.
+        inputs: name to the same metric's value of the picture before.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Entry:
     maps: tuple[tuple[str, str], ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     note: str = ''
+    inputs: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_entry(
@@ -56,6 +58,7 @@ def write_entry(
     more: Sequence[np.ndarray] = (),
     maps: Optional[Mapping[str, np.ndarray]] = None,
     note: str = '',
+    inputs: Optional[Mapping[str, float]] = None,
 ) -> Entry:
     """Write the files of one picture below ``folder/pictures``.
 
@@ -68,6 +71,7 @@ def write_entry(
         more: further results beside 'after', in the order of the page's `results`.
         maps: name to picture of the same size, to be laid over the others.
         note: shown with the picture.
+        inputs: name to the same metric's value of the picture before, which the gain is shown against.
 
     Raises:
         ValueError: pictures are missing, unknown, or not of that form.
@@ -94,7 +98,8 @@ def write_entry(
     )
     height, width = pictures['after'].shape[:2]
     values = {metric: float(value) for metric, value in (metrics or {}).items()}
-    return Entry(str(name), width, height, files, overlays, values, str(note))
+    before = {metric: float(value) for metric, value in (inputs or {}).items()}
+    return Entry(str(name), width, height, files, overlays, values, str(note), before)
 
 
 def after(number: int) -> str:

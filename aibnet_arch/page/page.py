@@ -87,12 +87,15 @@ class Page:
 
     def _data(self, *, finished: bool) -> dict:
         metrics = columns([entry.metrics for entry in self._entries], better=self._better)
+        of_input = columns([entry.inputs for entry in self._entries if entry.inputs], better=self._better)
+        inputs = {each['name']: each['mean'] for each in of_input}
         return {
             'finished': finished,
             'folder': PICTURES,
             'kinds': list(dict.fromkeys((KINDS[0], KINDS[1], *self._results, *KINDS[2:]))),
             'titles': self._results,
             'metrics': metrics,
+            'inputs': inputs,
             'pictures': [
                 {
                     'name': entry.name,
@@ -105,6 +108,7 @@ class Page:
                         for metric in metrics
                     ],
                     'note': entry.note,
+                    'inputs': {metric: json_number(value) for metric, value in entry.inputs.items()},
                 }
                 for entry in self._entries
             ],

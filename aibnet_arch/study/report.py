@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..files import write_csv, write_text
 from .costs import Cost
+from .paper import write_paper_tables
 from .plan import Run
 from .plots import write_plots
 from .results import Result, read_result
@@ -22,7 +23,7 @@ def finished_results(runs: Sequence[Run]) -> dict[str, list[Result]]:
 
 
 def write_report(out: Path, runs: Sequence[Run], *, base: str, costs: Mapping[str, Cost]) -> str:
-    """Write `table.md`, `table.csv`, `equal_time.csv` and `plots/`; the Markdown comes back."""
+    """Write `table.md`, `table.csv`, `equal_time.csv`, `paper.*` and `plots/`; the Markdown comes back."""
     results = finished_results(runs)
     if not results:
         return 'no run has finished yet\n'
@@ -30,6 +31,7 @@ def write_report(out: Path, runs: Sequence[Run], *, base: str, costs: Mapping[st
     write_text(out / 'table.md', text)
     write_csv(out / 'table.csv', final_rows(results, base, costs))
     write_csv(out / 'equal_time.csv', equal_time_rows(results, base))
+    write_paper_tables(out, results, costs)
     plots = out / 'plots'
     plots.mkdir(exist_ok=True)
     write_plots(plots, results)

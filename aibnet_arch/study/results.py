@@ -46,6 +46,11 @@ class Result:
         """The value after the last iteration."""
         return self.curve(dataset, metric)[-1][2]
 
+    def of_input(self, dataset: str, metric: str) -> Optional[float]:
+        """The same figure of the dataset's input; None if it was not measured."""
+        rows = [row for row in self.history if row['dataset'] == dataset]
+        return rows[-1].get('input', {}).get(metric)
+
     def write(self, folder: Path) -> None:
         """Write `result.json`, whole or not at all."""
         write_text(folder / NAME, json.dumps(asdict(self), indent=1))

@@ -20,8 +20,10 @@ from ..signals import STOP
 from .child import LOCK
 from .plan import Run
 from .results import read_result
+from .time_left import TimeLeft, in_words
 
 POLL_SECONDS = 0.2
+TELL_SECONDS = 300.0  # how often the time left is told, and whenever a run has finished
 TAIL = 12  # lines of a failed run's output that are shown
 
 
@@ -70,6 +72,8 @@ class Runner:
         self._threads = places.threads
         self._tell, self._finished = tell, finished
         self._active: list[_Active] = []
+        self._time_left = TimeLeft(places=len(places.names))
+        self._told_at = time.monotonic()
         self.failures: dict[str, str] = {}
 
     def run(self) -> None:
@@ -87,6 +91,8 @@ class Runner:
                 for active in list(self._active):
                     if active.has_ended():
                         self._end(active)
+                if time.monotonic() - self._told_at > TELL_SECONDS:
+                    self._tell_time_left()
                 time.sleep(POLL_SECONDS)
         finally:
             self._stop_all()
@@ -109,6 +115,7 @@ class Runner:
             self._tell(f'{run.name}: a process of an earlier start still has it; waiting')
             return _Active(run, place, None)
         self._tell(f'{run.name}: started' + (f' on GPU {place}' if place is not None else ''))
+        self._time_left.start(run)
         return _Active(run, place, start_child(run, gpu=place, threads=self._threads))
 
     def _end(self, active: '_Active') -> None:
@@ -116,13 +123,23 @@ class Runner:
         self._free.append(active.place)
         run = active.run
         if read_result(run.folder):
+            self._time_left.finish(run)
             self._finished(run)
+            self._tell_time_left()
         elif active.process is None:
             self._waiting.insert(0, run)
         else:
             output = (run.folder / 'output.txt').read_text(errors='replace').splitlines()[-TAIL:]
             self.failures[run.name] = f'exit code {active.process.returncode}\n    ' + '\n    '.join(output)
             self._tell(f'{run.name}: failed, {self.failures[run.name]}')
+
+    def _tell_time_left(self) -> None:
+        self._told_at = time.monotonic()
+        active = [each.run for each in self._active]
+        seconds = self._time_left.seconds(active=active, waiting=self._waiting)
+        if seconds is not None and (active or self._waiting):
+            to_do = f'{len(active)} running, {len(self._waiting)} waiting'
+            self._tell(f'{in_words(seconds)} left: {to_do}')
 
     def _stop_all(self) -> None:
         """Ask what runs to save and stop, and wait for it."""

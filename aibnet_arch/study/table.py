@@ -81,6 +81,12 @@ def figures_of(results: Results) -> list[tuple[str, str]]:
     return [figure for figure in lists[0] if all(figure in others for others in lists)] if lists else []
 
 
+def input_of(results: Results, dataset: str, metric: str) -> Optional[float]:
+    """The figure of the dataset's input; None if a run did not measure it, or measured another."""
+    found = {result.of_input(dataset, metric) for group in results.values() for result in group}
+    return found.pop() if len(found) == 1 else None
+
+
 def final_rows(results: Results, base: str, costs: Mapping[str, Cost]) -> list[dict[str, Any]]:
     """One row for each entry, of numbers, None where there is none."""
     rows = []
@@ -93,6 +99,9 @@ def final_rows(results: Results, base: str, costs: Mapping[str, Cost]) -> list[d
             to_base = difference(group, results.get(base, ()), dataset, metric)
             key = f'{dataset}.{metric}'
             row.update({f'{key}.mean': final.mean, f'{key}.deviation': final.deviation})
+            of_input = input_of(results, dataset, metric)
+            if of_input is not None:
+                row[f'{key}.input'] = of_input
             if name != base:
                 row.update({f'{key}.difference': to_base.mean, f'{key}.difference_error': to_base.error})
         row.update(parameters=cost.parameters, trainable=cost.trainable, conv_macs=cost.conv_macs, macs=cost.macs)
@@ -131,6 +140,10 @@ def markdown(results: Results, base: str, costs: Mapping[str, Cost]) -> str:
     for figure in figures:
         head += [titles[figure], f'{titles[figure]}, to {base}']
     table = [[*head, 'parameters (M)', 'trainable (M)', 'GMACs, convolutions', 'GMACs', 'seconds']]
+    inputs = [input_of(results, *figure) for figure in figures]
+    if any(value is not None for value in inputs):
+        shown = [cell for value in inputs for cell in (_number(value), '')]
+        table.append(['blurred input', '', '', *shown, *[''] * (len(table[0]) - 3 - len(shown))])
     for row in final_rows(results, base, costs):
         cells = [row['name'], f'{row["runs"]}', f'{row["iterations"]}']
         for dataset, metric in figures:

@@ -64,7 +64,7 @@ def run_study(
         runner = Runner(waiting, Places.here(jobs=jobs, use_gpus=use_gpus), tell=_say, finished=finished)
         runner.run()
         text = write_report(out, runs, base=plan.base, costs=costs)
-    print(f'\n{text}\n{out}: table.md, table.csv, equal_time.csv, plots/')
+    print(f'\n{text}\n{out}: table.md, table.csv, equal_time.csv, paper.{{md,tex,csv,png}}, plots/')
     if runner.failures:
         failed = '\n'.join(f'  {name}: {what}' for name, what in runner.failures.items())
         raise RunError(

@@ -52,8 +52,9 @@ class TrainingClock:
 class History:
     """The file `history.jsonl` of an experiment: one line for each validation of a dataset, in order.
 
-    A line holds 'iteration', 'dataset', 'seconds' (see :class:`TrainingClock`) and 'metrics' (means by name). The file
-    is written anew as a whole each time, so that a kill leaves it with or without the newest line.
+    A line holds 'iteration', 'dataset', 'seconds' (see :class:`TrainingClock`), 'metrics' (means by name) and, where
+    it was measured, 'input' (those of the dataset's input). The file is written anew as a whole each time, so that a
+    kill leaves it with or without the newest line.
 
     Args:
         folder: of the experiment.
@@ -75,7 +76,15 @@ class History:
         except ValueError as error:
             raise UserError(f'{self._path} is damaged ({error}): delete it, or bring a whole one back') from error
 
-    def note(self, *, iteration: int, dataset: str, seconds: float, metrics: Mapping[str, float]) -> None:
+    def note(
+        self,
+        *,
+        iteration: int,
+        dataset: str,
+        seconds: float,
+        metrics: Mapping[str, float],
+        of_input: Optional[Mapping[str, float]] = None,
+    ) -> None:
         """Add a line. A resumed run repeats iterations: it replaces what a former one said about them.
 
         Raises:
@@ -88,5 +97,7 @@ class History:
             if row['iteration'] < iteration or (row['iteration'] == iteration and row['dataset'] != dataset)
         ]
         row = {'iteration': iteration, 'dataset': dataset, 'seconds': round(seconds, 3), 'metrics': dict(metrics)}
+        if of_input:
+            row['input'] = dict(of_input)
         text = ''.join(json.dumps(each) + '\n' for each in (*before, row))
         write_text(self._path, text)

@@ -66,7 +66,11 @@ class Validations:
         opt, metrics = self._model.opt, getattr(self._model, 'metric_results', None)
         if metrics:
             History(Path(opt['path']['experiments_root'])).note(
-                iteration=iteration, dataset=dataset, seconds=self._clock.seconds, metrics=metrics
+                iteration=iteration,
+                dataset=dataset,
+                seconds=self._clock.seconds,
+                metrics=metrics,
+                of_input=getattr(self._model, 'input_results', None),
             )
         if is_saved and sum(at == iteration for at, _ in self._done) == len(self._loaders):
             best = getattr(self._model, 'best_metric_results', None)

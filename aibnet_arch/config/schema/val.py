@@ -60,4 +60,8 @@ class Val(Section):
     suffix: Optional[FileName] = optional('of the names of restored pictures; ~: the name of the run')
     pad_to: Optional[ExactCount] = optional('pad pictures to a multiple of this and crop back', 1, whose=OURS)
     pad_to_square: Optional[Switch] = optional('and to squares, as Uformer needs it', False, whose=OURS)
+    measure_input: Optional[Switch] = optional('measure the input too: its figures and the gains', True, whose=OURS)
+    metric_processes: Optional[ExactCountOrZero] = optional(
+        'processes for the metrics, 0 for none; ~: one for each core if they take more than 20 seconds', whose=OURS
+    )
     page: PageOrSwitch = optional('a test writes a page of before and after; true, or {blur_maps: true}', whose=OURS)

@@ -16,6 +16,13 @@ function told(value, metric) {
 const collator = new Intl.Collator(undefined, { numeric: true });
 const compare = (a, b) => (a > b) - (a < b); // not a - b: two infinite values are equal
 
+// The figure of the picture before, and how much better this one is: above 0 is better for every metric.
+function beside(metric, value, input) {
+  if (input === undefined || value === null) return '';
+  const gain = value === input ? 0 : metric.better === 'lower' ? input - value : value - input;
+  return `input ${told(input, metric)}, gain ${gain > 0 ? '+' : ''}${told(gain, metric)}`;
+}
+
 function worstFirst(metric) {
   // Not a number is a fault, and worse than any figure.
   const rank = (value) => [Number.isNaN(value) ? 0 : 1, metric.better === 'lower' ? -value : value];
@@ -63,13 +70,14 @@ function buildList() {
     const notes = metrics.filter((metric) => metric.note).map((metric) => `${metric.name}: ${metric.note}`);
     $('head').append(element('tr', { className: 'mean', attributes: { role: 'row' } },
       element('th', { scope: 'row', attributes: { role: 'rowheader' } }, 'mean', ...small(notes.join('; '))),
-      ...metrics.map((metric) => figure(metric, metric.mean))));
+      ...metrics.map((metric) => figure(metric, metric.mean, number(data.inputs[metric.name])))));
   }
   for (const picture of pictures) picture.row = rowOf(picture);
   $('find').hidden = pictures.length < 10;
 }
 
-const figure = (metric, value) => element('td', { attributes: { role: 'cell', 'data-metric': metric.name } }, told(value, metric));
+const figure = (metric, value, input) => element('td', { attributes: { role: 'cell', 'data-metric': metric.name } },
+  told(value, metric), ...small(beside(metric, value, input)));
 const small = (text) => (text ? [element('small', { textContent: text })] : []);
 
 function rowOf(picture) {
@@ -78,7 +86,7 @@ function rowOf(picture) {
   const name = element('button', { type: 'button', className: 'pick', textContent: picture.name, tabIndex: -1 });
   const row = element('tr', { attributes: { role: 'row' } },
     element('th', { scope: 'row', attributes: { role: 'rowheader' } }, element('div', {}, thumb, element('div', {}, name, ...small(picture.note)))),
-    ...metrics.map((metric) => figure(metric, picture.values[metric.index])));
+    ...metrics.map((metric) => figure(metric, picture.values[metric.index], number(picture.inputs[metric.name]))));
   row.onclick = () => { show(picture); $('viewer').scrollIntoView(); };
   return row;
 }
