@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger, tensor2img
+from torch import Tensor
 
 from ..blurmap.maps import coloured
 from ..errors import OptionError
@@ -14,6 +15,7 @@ from ..modeling import AIBNet
 from ..modeling.lean import Lean
 from ..weights.pretrained import load_encoder, load_stages
 from .aibnet_options import check_options
+from .scaled_step import scaled_step
 from .settings import TrainingSettings
 from .stage_plan import StagePlan
 from .step_guard import refuse_unless_finite
@@ -29,8 +31,8 @@ class AIBNetModel(SRModel):
       are stages trained before, whose weights ``path.pretrain_network_stages`` holds.
     - ``train.scheduler.periods`` may be left out with CosineAnnealingRestartLR: one period, the length
       of the stage.
-    - ``train.amp``, ``train.frozen_precision``, ``train.channels_last``, ``train.compile``, ``train.checkpointing``:
-      see :class:`~aibnet_arch.training.settings.TrainingSettings`.
+    - ``train.amp``, ``train.frozen_precision``, ``train.channels_last``, ``train.compile``, ``train.checkpointing``,
+      ``train.sync_batch_norm``: see :class:`~aibnet_arch.training.settings.TrainingSettings`.
     - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``: see
       :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
     - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
@@ -43,6 +45,7 @@ class AIBNetModel(SRModel):
 
     schedules_by_stages = True  # the schedule's periods may be left out
     _restorer: Optional[Restorer] = None
+    overflow: Optional[str] = None  # why the scaler left the newest step out; the guard of the step reads it
 
     # Set up
 
@@ -59,6 +62,7 @@ class AIBNetModel(SRModel):
         self._stage_of_weights = self.network.active_sub_decoders
         self._load_pretrained_parts()
         self.network.set_checkpointing(self.settings.checkpointing)
+        self.network.set_process_batch_norm(self.settings.sync_batch_norm)
         frozen = self.settings.frozen_precision
         self.network.lean = Lean(precision=PRECISIONS[frozen] if frozen else None)
         if self.settings.channels_last:
@@ -187,14 +191,26 @@ class AIBNetModel(SRModel):
         self.loss_terms = self._loss_terms()  # the guard of the step reads them
         total = sum(self.loss_terms.values())
         if self.scaler.is_enabled():
-            # The scaler skips steps by itself while it looks for its scale; a loss that is lost is another matter.
-            refuse_unless_finite(total)
+            refuse_unless_finite(total)  # no scale would help
         self.scaler.scale(total).backward()
-        self.scaler.step(self.optimizer_g)
-        self.scaler.update()
-        self.log_dict = self.reduce_loss_dict({**self.loss_terms, 'l_total': total})
+        self.overflow = None
+        if not scaled_step(self.scaler, self.optimizer_g):
+            self.overflow = (
+                f'the gradients overflow in {self.settings.amp}; their scale is {self.scaler.get_scale()} now'
+            )
+            return
+        self.log_dict = {name: loss.detach() for name, loss in {**self.loss_terms, 'l_total': total}.items()}
         if self.ema_decay > 0:
             self.model_ema(self.ema_decay)
+
+    def get_current_log(self) -> dict:
+        """The terms of the newest loss, means over all processes; all of them must ask.
+
+        Only here are they brought from the GPU, and from the other processes: an iteration need not wait for that.
+        """
+        if any(isinstance(value, Tensor) for value in self.log_dict.values()):
+            self.log_dict = self.reduce_loss_dict(self.log_dict)
+        return self.log_dict
 
     def finish_iteration(self, current_iter: int) -> None:
         """Called after each iteration, also if its step was skipped."""

@@ -21,6 +21,7 @@ class TrainingSettings:
         compile: run the network through torch.compile.
         checkpointing: compute the blocks of the trained sub-decoders again in the backward pass instead of
             keeping their results.
+        sync_batch_norm: with several processes, batch norm over the images of all (:class:`.ProcessBatchNorm2d`).
     """
 
     amp: Optional[str] = None
@@ -28,6 +29,7 @@ class TrainingSettings:
     channels_last: bool = False
     compile: bool = False
     checkpointing: bool = False
+    sync_batch_norm: bool = True
 
     @classmethod
     def from_options(cls, train: Mapping[str, Any]) -> 'TrainingSettings':
@@ -39,7 +41,7 @@ class TrainingSettings:
         """What is wrong with the values, a message each."""
         yield from precision_problems('train.amp', self.amp)
         yield from precision_problems('train.frozen_precision', self.frozen_precision)
-        for name in ('channels_last', 'compile', 'checkpointing'):
+        for name in ('channels_last', 'compile', 'checkpointing', 'sync_batch_norm'):
             if not isinstance(getattr(self, name), bool):
                 yield f'train.{name}: {getattr(self, name)!r}: expected true or false'
 

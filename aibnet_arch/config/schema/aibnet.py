@@ -51,6 +51,9 @@ class AIBNetTrain(Section):
     checkpointing: Optional[Switch] = optional(
         'compute blocks again instead of keeping their results', False, whose=OURS
     )
+    sync_batch_norm: Optional[Switch] = optional(
+        'of several processes: batch norm over the images of all', True, whose=OURS
+    )
 
 
 class Tiles(Section):
