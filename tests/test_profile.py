@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from aibnet_arch.commands.main import main, prepare
-from aibnet_arch.profiling.measuring import measure, parts_of
+from aibnet_arch.profiling import measuring
+from aibnet_arch.profiling.measuring import matrix_rate, measure, parts_of
 from aibnet_arch.registries.other_networks import OTHER_NETWORKS
 from tests.training import NETWORK
 
@@ -44,6 +45,22 @@ def test_the_parts_are_counted():
     assert total.macs == conv.macs + one.macs + rest.macs
     assert (total.parameters, total.trainable) == (3 * 8 * 9 + 8 + 27, 3 * 8 * 9 + 8)
     assert 0 < conv.seconds < total.seconds
+
+
+def test_the_floor_is_of_the_precision_of_convolutions(monkeypatch):
+    """On a GPU they run in TF32 by default, products of float32 do not. A made-up GPU tells what it would be asked."""
+    asked = []
+    monkeypatch.setattr(
+        measuring, 'now', lambda device: asked.append(torch.get_float32_matmul_precision()) or len(asked)
+    )
+    rand = torch.rand
+    monkeypatch.setattr(torch, 'rand', lambda *size, device: rand(*size))
+    matrix_rate(torch.device('cuda'), size=8)
+    assert set(asked) == {'high'}
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    asked.clear()
+    matrix_rate(torch.device('cuda'), size=8)
+    assert set(asked) == {'highest'}
 
 
 PEAK = """

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..inference.matmul_precision import convolution_precision, matmul_precision
 from .peak_memory import peak, peak_memory, reset_peak
 
 
@@ -159,11 +160,16 @@ def now(device: torch.device) -> float:
 
 
 def matrix_rate(device: torch.device, *, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
-    """Multiply-accumulates per second of a large matrix product here and now: the floor of all others."""
+    """Multiply-accumulates per second of a large matrix product here and now: the floor of all others.
+
+    In the precision of the convolutions, which most of them are: on a GPU torch computes those in TF32 by default, and
+    products of float32 not.
+    """
     left, right = torch.rand(size, size, device=device).to(dtype), torch.rand(size, size, device=device).to(dtype)
     times = []
-    for _ in range(6):
-        started = now(device)
-        left @ right
-        times.append(now(device) - started)
+    with matmul_precision(convolution_precision() if device.type == 'cuda' else None):
+        for _ in range(6):
+            started = now(device)
+            left @ right
+            times.append(now(device) - started)
     return size**3 / statistics.median(times[1:])

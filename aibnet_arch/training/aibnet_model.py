@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..blurmap.maps import coloured
 from ..errors import OptionError
+from ..inference.matmul_precision import matmul_precision
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer, autocast
 from ..modeling import AIBNet
 from ..modeling.lean import Lean
@@ -31,10 +32,11 @@ class AIBNetModel(SRModel):
       are stages trained before, whose weights ``path.pretrain_network_stages`` holds.
     - ``train.scheduler.periods`` may be left out with CosineAnnealingRestartLR: one period, the length
       of the stage.
-    - ``train.amp``, ``train.frozen_precision``, ``train.channels_last``, ``train.compile``, ``train.checkpointing``,
-      ``train.sync_batch_norm``: see :class:`~aibnet_arch.training.settings.TrainingSettings`.
-    - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``: see
-      :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
+    - ``train.amp``, ``train.frozen_precision``, ``train.float32_matmul_precision``, ``train.channels_last``,
+      ``train.compile``, ``train.checkpointing``, ``train.sync_batch_norm``: see
+      :class:`~aibnet_arch.training.settings.TrainingSettings`.
+    - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``,
+      ``val.float32_matmul_precision``: see :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
     - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
     - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.
 
@@ -167,6 +169,12 @@ class AIBNetModel(SRModel):
 
     # Training
 
+    def feed_data(self, data: dict) -> None:
+        """The next batch; from pinned memory it is copied while the GPU still computes."""
+        self.lq = data['lq'].to(self.device, non_blocking=True)
+        if 'gt' in data:
+            self.gt = data['gt'].to(self.device, non_blocking=True)
+
     def test(self) -> None:
         """Restore ``self.lq`` with the settings of inference below ``val:``."""
         network = getattr(self, 'net_g_ema', self.network)
@@ -184,6 +192,10 @@ class AIBNetModel(SRModel):
             network.train(self.opt['is_train'])
 
     def optimize_parameters(self, current_iter: int) -> None:
+        with matmul_precision(self.settings.float32_matmul_precision):
+            self._optimize_parameters()
+
+    def _optimize_parameters(self) -> None:
         self.optimizer_g.zero_grad()
         with autocast(self.device, self.settings.amp):
             output = self._run(self.lq)
