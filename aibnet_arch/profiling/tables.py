@@ -30,7 +30,7 @@ def parts_table(parts: Iterable[Part]) -> str:
         )
         for part in parts
     ]
-    return _aligned([head, *rows])
+    return aligned([head, *rows])
 
 
 def steps_table(costs: Sequence[dict[str, Any]]) -> str:
@@ -48,14 +48,14 @@ def steps_table(costs: Sequence[dict[str, Any]]) -> str:
         )
         for cost in costs
     ]
-    return _aligned([head, *rows])
+    return aligned([head, *rows])
 
 
 def _megabytes(size: Optional[float]) -> str:
     return 'not measured' if size is None else f'{size / 1e6:,.0f}'
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> str:
+def aligned(rows: list[tuple[str, ...]]) -> str:
     """Rows of a table, the first column to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = (
