@@ -20,7 +20,8 @@ from ..config.overrides import apply_overrides
 from ..errors import OptionError, UserError
 from ..files import write_text
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer
-from ..profiling.measuring import matrix_rate, measure
+from ..profiling.limits import LIMITS, add_limits, check_picture, write_roofline
+from ..profiling.measuring import copy_rate, matrix_rate, measure
 from ..profiling.run_plan import plan_of_options, plan_text
 from ..profiling.tables import device_name, parts_table, steps_table
 from ..profiling.training_cost import stage_costs
@@ -43,6 +44,8 @@ def run_profile(argv: list[str]) -> int:
     problems = list(check_call(network_opt, ARCH_REGISTRY, 'network_g'))
     if problems:
         raise OptionError(problems)
+    if arguments.picture:
+        check_picture(Path(arguments.picture))
     if arguments.plan:
         return _plan(opt, arguments)
     if arguments.train and network_opt['type'] != 'AIBNet':
@@ -61,18 +64,25 @@ def run_profile(argv: list[str]) -> int:
         parts = measure(
             partial(restorer, image), network, device=device, repeats=arguments.repeats, size=tuple(image.shape)
         )
-        results.append({'network': name, 'floor_seconds': parts[-1].macs / rate, 'parts': parts})
+        limits: dict[str, Any] = {'rate': rate, 'bandwidth': copy_rate(device)}
+        add_limits(parts, network, tuple(image.shape), float32=not settings.autocast, **limits)
+        results.append({'network': name, 'floor_seconds': parts[-1].floor_seconds, **limits, 'parts': parts})
         print(f'\n{name}, {batch} x {size[0]} x {size[1]}, {device_name(device)}\n')
         print(parts_table(parts))
         ratio = parts[-1].seconds / results[-1]['floor_seconds']
         print(f'\n{ratio:.2f} times the floor: all MACs at the {2e-9 * rate:,.0f} GFLOP/s of a large matrix product')
+        print(LIMITS.format(bandwidth=limits['bandwidth'] / 1e9))
         if name != results[0]['network']:
             print(f'{results[0]["parts"][-1].seconds / parts[-1].seconds:.2f} = time of {results[0]["network"]} / time')
     costs = []
     if arguments.train:
         costs = stage_costs(network_opt, batch=training_batch, size=size, device=device)
+        rate = matrix_rate(device)
+        costs = [{**cost, 'floor_seconds': cost['macs'] / rate} for cost in costs]
         print(f'\nOne training step, batch {training_batch}\n')
         print(steps_table(costs))
+    if arguments.picture:
+        write_roofline(Path(arguments.picture), results, device=device_name(device))
     if arguments.json:
         document = {
             'device': device_name(device),
@@ -148,6 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--size', nargs=2, type=int, default=(256, 256), metavar=('H', 'W'), help='of the picture')
     parser.add_argument('--batch', type=int, help='pictures at once (default: 1, and 2 in a training step)')
     parser.add_argument('--repeats', type=int, default=5, help='of the timing; the median is told')
+    parser.add_argument(
+        '--picture', metavar='FILE', help='draw the parts below their rooflines (PNG; needs matplotlib)'
+    )
     parser.add_argument('--plan', action='store_true', help='what the whole training takes, counted, not run')
     parser.add_argument('--train', action='store_true', help='also one training step of each stage, and of direct')
     parser.add_argument('--beside', nargs='+', default=(), choices=OTHER_NETWORKS, help="spandrel's, in the same run")

@@ -27,6 +27,8 @@ class Part:
         macs: of everything that was computed in convolutions and matrix products.
         seconds: median over the repeats.
         peak_bytes: highest memory while it ran: resident memory of the process on a CPU, allocated on a GPU.
+        floor_seconds: all its MACs at the rate of a large matrix product.
+        roofline_seconds, bytes_moved, limit: see :class:`.Roofline`; None where they were not counted.
     """
 
     name: str
@@ -36,6 +38,10 @@ class Part:
     macs: int = 0
     seconds: float = 0.0
     peak_bytes: Optional[int] = None
+    floor_seconds: Optional[float] = None
+    roofline_seconds: Optional[float] = None
+    bytes_moved: Optional[int] = None
+    limit: Optional[str] = None
 
     as_dict = asdict
 
@@ -173,3 +179,15 @@ def matrix_rate(device: torch.device, *, dtype: torch.dtype = torch.float32, siz
             left @ right
             times.append(now(device) - started)
     return size**3 / statistics.median(times[1:])
+
+
+def copy_rate(device: torch.device, *, size: int = 128 << 20) -> float:
+    """Bytes per second that a large copy reads and writes here and now: what memory allows."""
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    times = []
+    for _ in range(6):
+        started = now(device)
+        target.copy_(source)
+        times.append(now(device) - started)
+    return 2 * size / statistics.median(times[1:])

@@ -8,7 +8,7 @@ from torch import nn
 
 from ..errors import UserError
 from .stage_estimate import StageEstimate, estimate
-from .tables import aligned
+from .tables import UNKNOWN, aligned
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -194,9 +194,6 @@ def plan_text(planned: Sequence[StagePlanned], *, keep: Optional[int]) -> str:
         lines[-1] += f', {_total(planned, "kwh"):,.1f} kWh'
     lines.append(_disk(planned, keep))
     return '\n'.join(lines)
-
-
-UNKNOWN = '?'
 
 
 def _disk(planned: Sequence[StagePlanned], keep: Optional[int]) -> str:

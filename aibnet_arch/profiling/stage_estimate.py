@@ -78,7 +78,7 @@ def estimate(
     return StageEstimate(
         stage=stage,
         trainable=sum(parameter.numel() for parameter in trained),
-        flops=2.0 * _step_macs(network, size, checkpointing),
+        flops=2.0 * step_macs(network, size, checkpointing=checkpointing),
         kept_bytes=kept / PICTURES,
         weight_bytes=weights + _bytes(trained) + states,
         checkpoint_bytes=(2 if ema else 1) * weights + states,
@@ -92,8 +92,14 @@ def _prepare(network: nn.Module, stage: Optional[int], checkpointing: bool) -> N
         network.set_checkpointing(checkpointing)
 
 
-def _step_macs(network: nn.Module, size: Sequence[int], checkpointing: bool) -> float:
-    """MACs of the forward and the backward pass of one picture: what is frozen runs lean, what trains as written."""
+def step_macs(network: nn.Module, size: Sequence[int], *, checkpointing: bool = False) -> float:
+    """MACs of the forward and the backward pass of one picture: what is frozen runs lean, what trains as written.
+
+    Args:
+        network: in its stage; it is put into evaluation mode.
+        size: height and width of the picture.
+        checkpointing: the blocks of the trained sub-decoders are computed again.
+    """
     network.eval()  # for one picture
     parts = parts_of(network)
     shape = (1, 3, *size)
