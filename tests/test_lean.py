@@ -10,6 +10,7 @@ from aibnet_arch.modeling.channel_products import products
 from aibnet_arch.modeling.encoders.flow_prior import FlowPrior
 from aibnet_arch.modeling.hfs_block import HFSBlock
 from aibnet_arch.modeling.lean import Lean, strips
+from aibnet_arch.modeling.lean.channel_mix import total_of
 from aibnet_arch.modeling.lean.flow_prior import flow_prior
 from aibnet_arch.modeling.lean.strips import over_strips
 from aibnet_arch.modeling.level_settings import LevelSettings
@@ -175,6 +176,13 @@ def test_shortcuts_follow_the_weights():
         fresh = tiny(encoder='ufpnet').eval()
         fresh.load_state_dict(net.state_dict())
         assert torch.equal(net(image), fresh(image))
+
+
+def test_sums_over_positions_keep_their_digits_in_half_precision():
+    """bfloat16 has no 90,000."""
+    ones = torch.ones(1, 2, 300, 300, dtype=torch.bfloat16)
+    assert total_of(ones).flatten().tolist() == [90000, 90000]
+    assert total_of(ones.double()).dtype == torch.float64
 
 
 def test_a_large_gpu_walks_in_higher_strips(monkeypatch):
