@@ -47,6 +47,7 @@ class AIBNetModel(SRModel):
 
     schedules_by_stages = True  # the schedule's periods may be left out
     _restorer: Optional[Restorer] = None
+    _of_ema: Optional[tuple[list[Tensor], ...]] = None
     overflow: Optional[str] = None  # why the scaler left the newest step out; the guard of the step reads it
 
     # Set up
@@ -110,6 +111,7 @@ class AIBNetModel(SRModel):
         DistributedDataParallel decides when it is built which gradients it waits for.
         """
         self.stage = self.plan.stage_at(iteration)
+        self._of_ema = None
         for network in networks:
             network.set_stage(self.stage)
         self.net_g = self.model_to_device(self.network)
@@ -240,10 +242,16 @@ class AIBNetModel(SRModel):
 
         Upstream averages frozen parameters too (x d + x (1 - d) is not x) and forgets the buffers.
         """
-        averaged = dict(self.net_g_ema.named_parameters())
-        for name, parameter in self.network.named_parameters():
-            if parameter.requires_grad:
-                averaged[name].lerp_(parameter, 1 - decay)
-        buffers = dict(self.net_g_ema.named_buffers())
-        for name, buffer in self.network.named_buffers():
-            buffers[name].copy_(buffer)
+        if self._of_ema is None:
+            self._of_ema = self._pairs_of_ema()
+        averaged, trained, kept, buffers = self._of_ema
+        torch._foreach_lerp_(averaged, trained, 1 - decay)
+        for copy, buffer in zip(kept, buffers):
+            copy.copy_(buffer)
+
+    def _pairs_of_ema(self) -> tuple[list[Tensor], ...]:
+        """Averaged and trained parameters, and the buffers of both networks: one list each, looked up once a stage."""
+        parameters, buffers = dict(self.net_g_ema.named_parameters()), dict(self.net_g_ema.named_buffers())
+        trained = {name: parameter for name, parameter in self.network.named_parameters() if parameter.requires_grad}
+        own = dict(self.network.named_buffers())
+        return [parameters[n] for n in trained], [*trained.values()], [buffers[n] for n in own], [*own.values()]
