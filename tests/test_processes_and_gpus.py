@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aibnet_arch import distributed
+from aibnet_arch.losses.aibnet_loss import AIBNetLoss, laplacian
 from aibnet_arch.training import validations
 from aibnet_arch.training.history import TrainingClock
 from tests.training import make_dataset, options, run
@@ -76,3 +77,13 @@ def test_all_processes_validate_the_networks_of_the_first(monkeypatch):
     loader = SimpleNamespace(dataset=SimpleNamespace(opt={'name': 'val'}))
     validations.Validations(model, loaders=[loader], clock=TrainingClock()).run(loader, 3, None, False, is_saved=False)
     assert happened == [model.net_g, model.net_g_ema, 'validated']
+
+
+def test_the_loss_brings_nothing_to_the_gpu(monkeypatch):
+    """Each tensor made of Python's numbers is a copy that a GPU waits for."""
+    loss, pictures = AIBNetLoss(), torch.rand(2, 1, 3, 16, 16)
+    expected = laplacian(pictures[0])
+    monkeypatch.setattr(torch, 'tensor', lambda *_, **__: pytest.fail('copied'))
+    assert set(loss.terms(*pictures)) == {'l_char', 'l_edge', 'l_freq'}
+    assert torch.equal(laplacian(pictures[0], loss.taps), expected)
+    assert not loss.state_dict()
