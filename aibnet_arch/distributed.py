@@ -4,7 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Union
 
 import torch
 from torch import distributed as dist
@@ -14,17 +14,23 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from .errors import UserError
 
 
-def init_dist(launcher: str, slurm_params: Mapping[str, Any]) -> None:
+def init_dist(launcher: str, slurm_params: Mapping[str, Any], *, on_gpus: bool) -> None:
     """Join the processes of a run, on any device.
 
     BasicSR's own, which serves slurm alone here, needs GPUs and numbers them by the process's rank; under torchrun the
     device follows from LOCAL_RANK, which counts anew on each of several machines.
 
+    Args:
+        launcher: 'pytorch' (torchrun) or 'slurm'.
+        slurm_params: BasicSR's `dist_params`.
+        on_gpus: whether the run may use GPUs (`num_gpu` is not 0). They must be there.
+
     Raises:
         UserError: slurm without GPUs, or pytorch without torchrun.
     """
+    on_gpus = on_gpus and torch.cuda.is_available()
     if launcher != 'pytorch':
-        if not torch.cuda.is_available():
+        if not on_gpus:
             raise UserError(f'--launcher {launcher} needs GPUs; on CPUs use torchrun and --launcher pytorch')
         from basicsr.utils import dist_util
 
@@ -36,9 +42,9 @@ def init_dist(launcher: str, slurm_params: Mapping[str, Any]) -> None:
             f'--launcher pytorch: start the command with torchrun, which sets {", ".join(missing)}: '
             'torchrun --nproc_per_node=2 -m aibnet_arch train -opt FILE --launcher pytorch'
         )
-    if torch.cuda.is_available():
+    if on_gpus:
         torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
-    dist.init_process_group(backend='nccl' if torch.cuda.is_available() else 'gloo')
+    dist.init_process_group(backend='nccl' if on_gpus else 'gloo')
 
 
 def on_device(net: nn.Module, device: torch.device, opt: Mapping[str, Any]) -> nn.Module:
@@ -64,13 +70,27 @@ def several_processes() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def in_any_process(here: bool) -> bool:
-    """Whether it is so in one process of the run or more; all of them must ask."""
+def in_any_process(here: Union[bool, torch.Tensor]) -> bool:
+    """Whether it is so in one process of the run or more; all of them must ask.
+
+    Args:
+        here: in this one; a tensor on its device is brought from there once, when all have been heard.
+    """
     if not several_processes():
-        return here
-    flag = torch.tensor(float(here), device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
+        return bool(here)
+    flag = torch.as_tensor(here, dtype=torch.float32, device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
     dist.all_reduce(flag, op=dist.ReduceOp.MAX)
     return bool(flag.item())
+
+
+def take_buffers_of_first(net: nn.Module) -> None:
+    """Give a network of all processes the buffers that it has in the first; all of them must call it.
+
+    Each process's batch norm has statistics of its own, until the next forward pass of DistributedDataParallel.
+    """
+    if several_processes():
+        for buffer in net.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 def from_all_processes(value: Any) -> list[Any]:

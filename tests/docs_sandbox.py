@@ -48,6 +48,7 @@ SHORTER = {
     '--size 256 256': '--size 32 32',
     '--seeds 0 1 2': '--seeds 0',
     'tools.preparation_benchmark': 'tools.preparation_benchmark --pairs 2 --repeats 1',
+    'tools.gpu_benchmark': 'tools.gpu_benchmark --tiny --size 32 48 --crop 32 --batches 2 --repeats 1 --only layouts',
     'metric_benchmark': 'metric_benchmark --repeats 1',
 }
 # These need a network or several machines.

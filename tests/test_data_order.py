@@ -1,5 +1,6 @@
 """The order of the samples and their random numbers: functions of seed, epoch and position alone."""
 
+import multiprocessing
 import random
 import threading
 import time
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from aibnet_arch.basicsr_patches.functional_tensor import ImportableDataset
 from aibnet_arch.basicsr_patches.preparation import prepare
+from aibnet_arch.data.loading import train_loader
 from aibnet_arch.data.order import ScheduledSampler, TracedDataset, seeded
 from aibnet_arch.data.prefetch import prefetched
 from aibnet_arch.errors import UserError
@@ -68,6 +70,41 @@ def test_a_resumed_run_goes_on_with_the_next_batch(first):
 
 def test_workers_change_nothing():
     assert batches(10, batch=3, total=7, workers=2) == batches(10, batch=3, total=7)
+
+
+def of_loader(workers: int, **changes) -> tuple[DataLoader, list]:
+    """The loader of a run of three epochs, and what it gives, each epoch's processes beside it."""
+    opt = {**options(total_iter=9), 'dist': False, 'world_size': 1, 'rank': 0}
+    opt['datasets']['train'].update(batch_size_per_gpu=3, num_worker_per_gpu=workers, **changes)
+    loader = train_loader(TracedDataset(Numbers(10)), opt, first_iter=0)
+    found = []
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)
+        given = [torch.stack([part.double() for part in data]).tolist() for data in loader]
+        found.append((given, {process.pid for process in multiprocessing.active_children()}))
+    return loader, found
+
+
+def test_workers_that_live_on_change_nothing_but_the_time():
+    _, without = of_loader(0)
+    _, anew = of_loader(1, persistent_workers=False)
+    loader, living = of_loader(1)
+    assert loader.persistent_workers
+    assert [given for given, _ in living] == [given for given, _ in anew] == [given for given, _ in without]
+    assert len(set.union(*(processes for _, processes in living))) == 1
+
+
+def test_memory_is_pinned_where_a_gpu_takes_it(monkeypatch):
+    def pinned(num_gpu: int, **changes) -> bool:
+        opt = {**options(), 'dist': False, 'world_size': 1, 'rank': 0, 'num_gpu': num_gpu}
+        opt['datasets']['train'].update(changes)
+        return train_loader(TracedDataset(Numbers(10)), opt, first_iter=0).pin_memory
+
+    assert not pinned(1)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert pinned(1)
+    assert not pinned(0)
+    assert not pinned(1, pin_memory=False)
 
 
 def test_random_numbers_differ_from_sample_to_sample_and_epoch_to_epoch():

@@ -1,6 +1,7 @@
 """The lean run without gradient against the equations, the gradients of the equations, and what is saved."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from aibnet_arch.modeling.channel_products import products
 from aibnet_arch.modeling.encoders.flow_prior import FlowPrior
 from aibnet_arch.modeling.hfs_block import HFSBlock
 from aibnet_arch.modeling.lean import Lean, strips
+from aibnet_arch.modeling.lean.channel_mix import total_of
 from aibnet_arch.modeling.lean.flow_prior import flow_prior
 from aibnet_arch.modeling.lean.strips import over_strips
 from aibnet_arch.modeling.level_settings import LevelSettings
@@ -185,6 +187,29 @@ def test_shortcuts_follow_the_weights():
         fresh = tiny(encoder='ufpnet').eval()
         fresh.load_state_dict(net.state_dict())
         assert torch.equal(net(image), fresh(image))
+
+
+def test_sums_over_positions_keep_their_digits_in_half_precision():
+    """bfloat16 has no 90,000."""
+    ones = torch.ones(1, 2, 300, 300, dtype=torch.bfloat16)
+    assert total_of(ones).flatten().tolist() == [90000, 90000]
+    assert total_of(ones.double()).dtype == torch.float64
+
+
+def test_a_large_gpu_walks_in_higher_strips(monkeypatch):
+    """AIBNet's stage 4 at batch 32 of 256x256 is 2.7 GB wide at most."""
+
+    def budget(gigabytes: int) -> int:
+        properties = SimpleNamespace(total_memory=gigabytes << 30)
+        monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda device: properties)
+        strips._gpu_bytes.cache_clear()
+        return strips._gpu_bytes(torch.device('cuda'))
+
+    assert budget(80) == strips.GPU_BYTES  # there is none
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert budget(4) == strips.GPU_BYTES
+    assert budget(80) > 32 * 256 * 256 * 320 * 4
+    strips._gpu_bytes.cache_clear()
 
 
 def test_over_strips_joins_maps_and_adds_sums(thin_strips):

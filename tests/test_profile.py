@@ -5,12 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 import yaml
 
+from aibnet_arch import AIBNet
 from aibnet_arch.commands.main import main, prepare
-from aibnet_arch.profiling.measuring import measure, parts_of
+from aibnet_arch.profiling import measuring
+from aibnet_arch.profiling.measuring import count_macs, matrix_rate, measure, parts_of
+from aibnet_arch.profiling.operations import Operation, count_operations, roofline
 from aibnet_arch.registries.other_networks import OTHER_NETWORKS
 from tests.training import NETWORK
 
@@ -46,6 +50,66 @@ def test_the_parts_are_counted():
     assert 0 < conv.seconds < total.seconds
 
 
+def test_the_floor_is_of_the_precision_of_convolutions(monkeypatch):
+    """On a GPU they run in TF32 by default, products of float32 do not. A made-up GPU tells what it would be asked."""
+    asked = []
+    monkeypatch.setattr(
+        measuring, 'now', lambda device: asked.append(torch.get_float32_matmul_precision()) or len(asked)
+    )
+    rand = torch.rand
+    monkeypatch.setattr(torch, 'rand', lambda *size, device: rand(*size))
+    matrix_rate(torch.device('cuda'), size=8)
+    assert set(asked) == {'high'}
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    asked.clear()
+    matrix_rate(torch.device('cuda'), size=8)
+    assert set(asked) == {'highest'}
+
+
+def test_operations_are_counted_with_what_they_move():
+    """Those of a convolution, a sum in place, a view, and a product outside of the parts."""
+
+    class Known(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 8, 1, bias=False)
+
+        def forward(self, x):
+            x = self.conv(x).relu_()
+            return x.flatten(2) @ x.flatten(2).mT
+
+    network = Known()
+    found = count_operations(network, parts_of(network), (1, 3, 10, 20))
+    maps, weights = 4 * 200 * 8, 4 * 24
+    assert found['conv'] == [Operation(macs=200 * 24, bytes_moved=4 * 200 * 3 + weights + maps)]
+    relu, product = (operation for operation in found['rest'] if operation.bytes_moved)
+    assert relu == Operation(macs=0, bytes_moved=2 * maps)
+    assert product == Operation(macs=200 * 64, bytes_moved=2 * maps + 4 * 64)
+    assert len(found['total']) == len(found['conv']) + len(found['rest'])
+
+
+def test_a_roofline_is_the_sum_of_what_limits_each():
+    operations = [
+        Operation(macs=100, bytes_moved=1),
+        Operation(macs=0, bytes_moved=30),
+        Operation(macs=1, bytes_moved=10),
+    ]
+    found = roofline(operations, rate=10, bandwidth=10)
+    assert (found.seconds, found.bytes_moved) == (10 + 3 + 1, 41)
+    assert found.limit == 'compute 71 %'
+    assert roofline(operations, rate=1e9, bandwidth=10).limit == 'memory 100 %'
+
+
+def test_the_lean_network_moves_and_computes_what_is_counted():
+    """The same MACs as torch's own counter finds."""
+    network = AIBNet(**{key: value for key, value in NETWORK.items() if key != 'type'}).eval()
+    parts, size = parts_of(network), (1, 3, 32, 48)
+    macs = count_macs(network, list(parts), size)
+    for name, operations in count_operations(network, parts, size).items():
+        if name != 'rest':
+            assert sum(operation.macs for operation in operations) == macs[name][1]
+
+
 PEAK = """
 import torch
 from aibnet_arch.profiling.peak_memory import peak_memory
@@ -74,7 +138,8 @@ def profile(tmp_path, *flags, network=NETWORK):
 
 
 def test_a_network_and_its_training_stages(tmp_path, capsys):
-    code, report = profile(tmp_path, '--size', '48', '64', '--batch', '2', '--train')
+    picture = tmp_path / 'roofline.png'
+    code, report = profile(tmp_path, '--size', '48', '64', '--batch', '2', '--train', '--picture', str(picture))
     assert code == 0
     (result,) = report['networks']
     assert [part['name'] for part in result['parts']] == [
@@ -92,6 +157,10 @@ def test_a_network_and_its_training_stages(tmp_path, capsys):
     assert stages[2]['trainable'] < stages[1]['trainable'] < stages['direct']['trainable']
     printed = capsys.readouterr().out
     assert 'times the floor' in printed
+    assert cv2.imread(str(picture)).shape[2] == 3
+    assert result['parts'][-1]['floor_seconds'] == result['floor_seconds'] < result['parts'][-1]['roofline_seconds']
+    assert result['parts'][-1]['limit'].split()[0] in ('compute', 'memory')
+    assert 0 < stages[2]['floor_seconds'] < stages[2]['seconds']
     assert 'peak / direct' in printed
 
 
@@ -110,6 +179,7 @@ def test_any_registered_network(tmp_path):
         ({'type': 'AIBNett'}, (), "did you mean 'AIBNet'?"),
         ({'type': 'AIBNet', 'widht': 8}, (), "did you mean 'width'?"),
         ({'type': 'MSRResNet'}, ('--train',), 'compares the stages of AIBNet'),
+        ({'type': 'AIBNet'}, ('--picture', 'nowhere/roofline.png'), 'in a folder that exists'),
     ],
 )
 def test_what_cannot_be_profiled_is_told(network, flags, told, tmp_path, capsys):

@@ -61,9 +61,30 @@ def test_compiling_runs_the_network_through_torch(network, image, monkeypatch):
     assert compiled == [network]
 
 
+def test_a_compiled_network_sees_padded_pictures(network, monkeypatch):
+    """Otherwise torch makes a graph anew for each remainder of a size, eight times, and gives up then."""
+    seen = []
+    monkeypatch.setattr(torch, 'compile', lambda net: lambda image: seen.append(tuple(image.shape[2:])) or net(image))
+    for size in ((33, 34), (16, 32)):
+        picture = torch.rand(1, 3, *size)
+        restored = Restorer(network, InferenceSettings(compile=True))(picture)
+        assert torch.equal(restored, Restorer(network, InferenceSettings())(picture))
+    assert seen == [(48, 48), (16, 32)]
+
+
+def test_products_run_in_the_precision_that_is_asked_for(network, image, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Restorer, '_restore', lambda self, image: seen.append(torch.get_float32_matmul_precision()))
+    for wanted in ('high', None):
+        Restorer(network, InferenceSettings(float32_matmul_precision=wanted))(image)
+    assert seen == ['high', 'highest']
+    assert torch.get_float32_matmul_precision() == 'highest'
+
+
 @pytest.mark.parametrize(
     ('settings', 'told'),
     [
+        ({'float32_matmul_precision': 'hihg'}, "val.float32_matmul_precision: 'hihg': expected one of highest, high"),
         ({'window': 10}, 'val.window'),
         ({'up_to': 0}, 'val.up_to'),
         ({'autocast': 'fp8'}, 'val.autocast'),
@@ -104,6 +125,7 @@ def test_training_settings_change_the_losses_by_rounding_alone(root, monkeypatch
         ('channels_last', {'channels_last': True}, 1e-3),
         ('amp', {'amp': 'bf16'}, 0.05),
         ('frozen', {'frozen_precision': 'bf16'}, 0.05),
+        ('products', {'float32_matmul_precision': 'high'}, 1e-6),  # for GPUs alone
     ):
         assert trained(root, monkeypatch, name, **changes) == pytest.approx(plain, rel=tolerance), name
     # Nothing is frozen in the first stage, so that precision changes nothing there.

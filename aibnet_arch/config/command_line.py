@@ -2,7 +2,9 @@
 
 import argparse
 import random
+from collections.abc import Mapping
 from os import path as osp
+from typing import Any
 
 import torch
 
@@ -43,8 +45,10 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
     if opt['num_gpu'] == 'auto':
         opt['num_gpu'] = torch.cuda.device_count()
     opt['dist'] = arguments.launcher != 'none'
+    if is_train:
+        _refuse_replicas(opt, arguments.opt)
     if opt['dist']:
-        init_dist(arguments.launcher, opt.get('dist_params') or {})
+        init_dist(arguments.launcher, opt.get('dist_params') or {}, on_gpus=opt['num_gpu'] != 0)
     opt['rank'], opt['world_size'] = dist_util.get_dist_info()
     opt['manual_seed_is_drawn'] = opt.get('manual_seed') is None
     opt['manual_seed'] = _common_seed(opt)
@@ -134,6 +138,17 @@ def _add_flags_of_test(parser: argparse.ArgumentParser) -> None:
         help='of a training: the weights that validated best (by the first of val.metrics), not the newest',
     )
     parser.add_argument('--window', type=int, metavar='N', help='with --weights: statistics over N pixels (TLC)')
+
+
+def _refuse_replicas(opt: Mapping[str, Any], file: str) -> None:
+    """DataParallel's replicas have no parameters that could tell which of AIBNet's parts train."""
+    gpus = opt['num_gpu']
+    if not opt['dist'] and gpus > 1 and opt['network_g'].get('type') == 'AIBNet':
+        raise UserError(
+            f'num_gpu: one process would train AIBNet on {gpus} GPUs; give each its own, with batch_size_per_gpu the '
+            f'share of one:\n    torchrun --standalone --nproc_per_node={gpus} -m aibnet_arch train -opt {file} '
+            '--launcher pytorch\nor set num_gpu: 1'
+        )
 
 
 def _common_seed(opt: dict) -> int:

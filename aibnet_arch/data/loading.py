@@ -18,7 +18,8 @@ def train_loader(dataset: TracedDataset, opt: Mapping[str, Any], *, first_iter: 
     Args:
         dataset: what ``datasets.train`` describes.
         opt: BasicSR's options. ``batch_size_per_gpu`` and ``num_worker_per_gpu`` are multiplied by the GPUs that one
-            process has; ``prefetch_mode: cpu`` fetches ``num_prefetch_queue`` batches ahead.
+            process has; ``prefetch_mode: cpu`` fetches ``num_prefetch_queue`` batches ahead. Workers live as
+            long as the run, and memory is pinned for a GPU, unless ``persistent_workers`` and ``pin_memory`` say else.
         first_iter: iterations done before (0 for a new run).
 
     Raises:
@@ -37,13 +38,16 @@ def train_loader(dataset: TracedDataset, opt: Mapping[str, Any], *, first_iter: 
         first_iter=first_iter,
         seed=opt['manual_seed'],
     )
+    workers = options['num_worker_per_gpu'] * gpus
+    # Whether workers are new or not makes no difference to the samples, each has its own seed.
+    persistent, pinned = options.get('persistent_workers'), options.get('pin_memory')
     arguments: dict[str, Any] = {
         'batch_size': batch_size,
         'sampler': sampler,
-        'num_workers': options['num_worker_per_gpu'] * gpus,
+        'num_workers': workers,
         'worker_init_fn': ignore_signals,
-        'pin_memory': options.get('pin_memory', False),
-        'persistent_workers': options.get('persistent_workers', False),
+        'pin_memory': opt['num_gpu'] != 0 and torch.cuda.is_available() if pinned is None else pinned,
+        'persistent_workers': workers > 0 if persistent is None else persistent,
         'generator': _own_generator(opt['manual_seed']),
     }
     if options.get('prefetch_mode') == 'cpu':

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, fields, replace
-from typing import Any, Optional
+from typing import Any, Optional, get_args
 
 import torch
 from torch import Tensor, nn
 
+from ..messages import did_you_mean
 from ..modeling import AIBNet
 from ..modeling.lean import SCALE, Lean
+from ..modeling.padding import pad_to_multiple
 from ..modeling.published import PublishedNetwork
 from ..modeling.traits import Traits
+from .matmul_precision import MatmulPrecision, matmul_precision
 from .tiles import restore_in_tiles
 
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -29,6 +32,8 @@ class InferenceSettings:
         channels_last: weights and pictures in channels-last layout.
         autocast: 'bf16' or 'fp16', see torch.autocast; fp16 on GPUs alone.
         compile: run the network through torch.compile.
+        float32_matmul_precision: 'highest', 'high' (TF32) or 'medium', of matrix products on GPUs that autocast leaves
+            in float32 (:func:`.matmul_precision`).
     """
 
     window: Optional[int] = None
@@ -37,6 +42,7 @@ class InferenceSettings:
     channels_last: bool = False
     autocast: Optional[str] = None
     compile: bool = False
+    float32_matmul_precision: Optional[MatmulPrecision] = None
 
     @classmethod
     def from_options(cls, val: Optional[Mapping[str, Any]]) -> 'InferenceSettings':
@@ -60,6 +66,7 @@ class InferenceSettings:
         if up_to is not None and (type(up_to) is not int or not 1 <= up_to <= num_sub_decoders):
             yield f'{place}up_to: {up_to!r}: the network has sub-decoders 1 to {num_sub_decoders}'
         yield from precision_problems(f'{place}autocast', self.autocast)
+        yield from matmul_problems(place, self.float32_matmul_precision)
         for name in ('channels_last', 'compile'):
             if not isinstance(getattr(self, name), bool):
                 yield f'{place}{name}: {getattr(self, name)!r}: expected true or false'
@@ -79,6 +86,14 @@ def precision_problems(place: str, name: Any) -> Iterator[str]:
         yield f'{place}: {name!r}: expected bf16, fp16 or ~ (float32)'
     elif name == 'fp16' and not torch.cuda.is_available():
         yield f'{place}: fp16 needs a GPU; bf16 works on CPUs, too'
+
+
+def matmul_problems(place: str, name: Any) -> Iterator[str]:
+    """What is wrong with `float32_matmul_precision`."""
+    if name is not None and name not in get_args(MatmulPrecision):
+        names = get_args(MatmulPrecision)
+        hint = did_you_mean(str(name), names)
+        yield f'{place}float32_matmul_precision: {name!r}: expected one of {", ".join(names)}{hint}'
 
 
 def autocast(device: torch.device, name: Optional[str]) -> AbstractContextManager:
@@ -113,12 +128,20 @@ class Restorer:
                 contexts.callback(setattr, network, 'lean', network.lean)
                 network.lean = Lean(window=settings.window)
             contexts.enter_context(autocast(image.device, settings.autocast))
+            contexts.enter_context(matmul_precision(settings.float32_matmul_precision))
             if settings.tiles:
                 return restore_in_tiles(self._restore, image, **settings.tiles)
             return self._restore(image)
 
     def _restore(self, image: Tensor) -> Tensor:
+        height, width = image.shape[2:]
+        if self._settings.compile and isinstance(self.network, AIBNet):
+            # The network itself would pad to the same. A graph is made anew for each remainder, until torch gives up.
+            image = pad_to_multiple(image, SCALE)
         if self._settings.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
         chosen = {} if self._settings.up_to is None else {'up_to': self._settings.up_to}
-        return self._run(image, **chosen).float()
+        restored = self._run(image, **chosen)
+        if restored.shape[2:] == image.shape[2:]:
+            restored = restored[..., :height, :width]
+        return restored.float()

@@ -1,5 +1,7 @@
 """The combined loss, Eq. (7): Charbonnier, edge and frequency terms. Torch alone."""
 
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,23 +16,23 @@ def charbonnier(difference: Tensor, eps: float) -> Tensor:
     return torch.sqrt(difference**2 + eps**2).mean()
 
 
-def laplacian(image: Tensor) -> Tensor:
+def laplacian(image: Tensor, taps: Optional[Tensor] = None) -> Tensor:
     """Image minus its Gaussian pyramid level, taken down and up again (MPRNet's Laplacian).
 
     Filter, keep every second row and column (times 4, the others zero), filter, subtract; borders are
     replicated. Linear, so that the Laplacian of a difference is the difference of the Laplacians.
 
-    Shape: (B, C, H, W) -> (B, C, H, W).
+    Shape: (B, C, H, W) -> (B, C, H, W). `taps`: those of the Gaussian, (5,); a GPU that has them need not wait.
     """
-    blurred = _gaussian(image)
+    taps = torch.tensor(GAUSSIAN_TAPS, dtype=image.dtype, device=image.device) if taps is None else taps.to(image)
+    blurred = _gaussian(image, taps)
     kept = torch.zeros_like(blurred)
     kept[:, :, ::2, ::2] = 4 * blurred[:, :, ::2, ::2]
-    return image - _gaussian(kept)
+    return image - _gaussian(kept, taps)
 
 
-def _gaussian(image: Tensor) -> Tensor:
+def _gaussian(image: Tensor, taps: Tensor) -> Tensor:
     channels = image.shape[1]
-    taps = torch.tensor(GAUSSIAN_TAPS, dtype=image.dtype, device=image.device)
     padded = F.pad(image, (2, 2, 2, 2), mode='replicate')
     rows = F.conv2d(padded, taps.view(1, 1, 1, 5).expand(channels, 1, 1, 5), groups=channels)
     return F.conv2d(rows, taps.view(1, 1, 5, 1).expand(channels, 1, 5, 1), groups=channels)
@@ -77,6 +79,8 @@ class AIBNetLoss(nn.Module):
         self.edge_weight = edge_weight
         self.frequency_weight = frequency_weight
         self.eps = eps
+        self.taps: Tensor
+        self.register_buffer('taps', torch.tensor(GAUSSIAN_TAPS, dtype=torch.float64), persistent=False)
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """(B, C, H, W) and (B, C, H, W) in [0, 1] -> the weighted sum, a scalar."""
@@ -96,7 +100,7 @@ class AIBNetLoss(nn.Module):
         if self.charbonnier_weight:
             terms['l_char'] = self.charbonnier_weight * charbonnier(difference, self.eps)
         if self.edge_weight:
-            terms['l_edge'] = self.edge_weight * charbonnier(laplacian(difference), self.eps)
+            terms['l_edge'] = self.edge_weight * charbonnier(laplacian(difference, self.taps), self.eps)
         if self.frequency_weight:
             spectrum = torch.view_as_real(torch.fft.fft2(difference))
             terms['l_freq'] = self.frequency_weight * spectrum.abs().mean()

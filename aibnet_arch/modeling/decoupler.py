@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .layers import GlobalPool, channels_last
+from .process_batch_norm import ProcessBatchNorm2d
 
 SIDE = 3  # of a filter
 TAPS = SIDE**2
@@ -36,7 +37,7 @@ class Decoupler(nn.Module):
         self.groups = groups
         self.pool = GlobalPool()
         self.predict = nn.Conv2d(channels, groups * TAPS, 1, bias=False)
-        self.norm = nn.BatchNorm2d(groups * TAPS)
+        self.norm = ProcessBatchNorm2d(groups * TAPS)
 
     def forward(self, x: Tensor) -> Tensor:
         return x - self.low_pass(x)  # X_h

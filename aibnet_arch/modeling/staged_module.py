@@ -5,6 +5,7 @@ from typing import Any, Optional
 from torch import nn
 
 from .decoder_level import DecoderLevel
+from .process_batch_norm import ProcessBatchNorm2d
 
 
 class StagedModule(nn.Module):
@@ -61,6 +62,12 @@ class StagedModule(nn.Module):
         for module in self.modules():
             if isinstance(module, DecoderLevel):
                 module.checkpointing = checkpointing
+
+    def set_process_batch_norm(self, over_processes: bool = True) -> None:
+        """Train with batch norm over the images of all processes of a run (:class:`.ProcessBatchNorm2d`)."""
+        for module in self.modules():
+            if isinstance(module, ProcessBatchNorm2d):
+                module.over_processes = over_processes
 
 
 def trains(part: nn.Module) -> bool:

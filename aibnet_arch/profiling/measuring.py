@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..inference.matmul_precision import convolution_precision, matmul_precision
 from .peak_memory import peak, peak_memory, reset_peak
 
 
@@ -26,6 +27,8 @@ class Part:
         macs: of everything that was computed in convolutions and matrix products.
         seconds: median over the repeats.
         peak_bytes: highest memory while it ran: resident memory of the process on a CPU, allocated on a GPU.
+        floor_seconds: all its MACs at the rate of a large matrix product.
+        roofline_seconds, bytes_moved, limit: see :class:`.Roofline`; None where they were not counted.
     """
 
     name: str
@@ -35,6 +38,10 @@ class Part:
     macs: int = 0
     seconds: float = 0.0
     peak_bytes: Optional[int] = None
+    floor_seconds: Optional[float] = None
+    roofline_seconds: Optional[float] = None
+    bytes_moved: Optional[int] = None
+    limit: Optional[str] = None
 
     as_dict = asdict
 
@@ -159,11 +166,28 @@ def now(device: torch.device) -> float:
 
 
 def matrix_rate(device: torch.device, *, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
-    """Multiply-accumulates per second of a large matrix product here and now: the floor of all others."""
+    """Multiply-accumulates per second of a large matrix product here and now: the floor of all others.
+
+    In the precision of the convolutions, which most of them are: on a GPU torch computes those in TF32 by default, and
+    products of float32 not.
+    """
     left, right = torch.rand(size, size, device=device).to(dtype), torch.rand(size, size, device=device).to(dtype)
+    times = []
+    with matmul_precision(convolution_precision() if device.type == 'cuda' else None):
+        for _ in range(6):
+            started = now(device)
+            left @ right
+            times.append(now(device) - started)
+    return size**3 / statistics.median(times[1:])
+
+
+def copy_rate(device: torch.device, *, size: int = 128 << 20) -> float:
+    """Bytes per second that a large copy reads and writes here and now: what memory allows."""
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
     times = []
     for _ in range(6):
         started = now(device)
-        left @ right
+        target.copy_(source)
         times.append(now(device) - started)
-    return size**3 / statistics.median(times[1:])
+    return 2 * size / statistics.median(times[1:])

@@ -12,6 +12,7 @@ from ..losses.aibnet_loss import AIBNetLoss
 from ..modeling import AIBNet
 from .measuring import now
 from .peak_memory import peak_memory
+from .stage_estimate import step_macs
 
 
 def stage_costs(
@@ -34,17 +35,28 @@ def stage_costs(
 
     Returns:
         For each stage and at last for direct training ('direct'): 'stage', 'trainable' parameters, 'seconds'
-        (median) and 'peak_bytes'. The memory is the process's on a CPU, and that of the tensors on a GPU.
+        (median), 'macs' of the forward and backward pass, and 'peak_bytes'. The memory is the process's on a CPU, and
+        that of the tensors on a GPU.
     """
     stages: list[Optional[int]] = [*range(1, network_opt.get('num_sub_decoders', 1) + 1), None]
     arguments = {key: value for key, value in deepcopy(dict(network_opt)).items() if key != 'type'}
     network = AIBNet(**arguments).to(device)
     network.train()
     network.set_checkpointing(checkpointing)
-    return [_stage_cost(network, stage, batch, size, device, repeats) for stage in stages]
+    settings: dict[str, Any] = {'batch': batch, 'size': size, 'device': device, 'repeats': repeats}
+    return [_stage_cost(network, stage, checkpointing=checkpointing, **settings) for stage in stages]
 
 
-def _stage_cost(network: AIBNet, stage, batch: int, size: Sequence[int], device: torch.device, repeats: int) -> dict:
+def _stage_cost(
+    network: AIBNet,
+    stage: Optional[int],
+    *,
+    batch: int,
+    size: Sequence[int],
+    device: torch.device,
+    repeats: int,
+    checkpointing: bool,
+) -> dict:
     network.set_stage(stage)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=1e-6)
@@ -65,7 +77,10 @@ def _stage_cost(network: AIBNet, stage, batch: int, size: Sequence[int], device:
             times.append(now(device) - started)
     network.zero_grad(set_to_none=True)
     gc.collect()
+    macs = batch * step_macs(network, size, checkpointing=checkpointing)
+    network.train()
     return {
+        'macs': macs,
         'stage': stage or 'direct',
         'trainable': sum(parameter.numel() for parameter in trained),
         'seconds': statistics.median(times),

@@ -7,9 +7,11 @@ from typing import Optional
 import torch
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger, tensor2img
+from torch import Tensor
 
 from ..blurmap.maps import coloured
 from ..errors import OptionError
+from ..inference.matmul_precision import matmul_precision
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer, autocast
 from ..modeling import AIBNet
 from ..modeling.lean import Lean
@@ -17,6 +19,7 @@ from ..weights.pretrained import load_encoder, load_stages
 from ..weights.wanted import Wanted
 from ..weights.weight_file import WeightFile
 from .aibnet_options import check_options
+from .scaled_step import scaled_step
 from .settings import TrainingSettings
 from .stage_plan import StagePlan
 from .step_guard import refuse_unless_finite
@@ -32,10 +35,11 @@ class AIBNetModel(SRModel):
       are stages trained before, whose weights ``path.pretrain_network_stages`` holds.
     - ``train.scheduler.periods`` may be left out with CosineAnnealingRestartLR: one period, the length
       of the stage.
-    - ``train.amp``, ``train.frozen_precision``, ``train.channels_last``, ``train.compile``, ``train.checkpointing``:
-      see :class:`~aibnet_arch.training.settings.TrainingSettings`.
-    - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``: see
-      :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
+    - ``train.amp``, ``train.frozen_precision``, ``train.float32_matmul_precision``, ``train.channels_last``,
+      ``train.compile``, ``train.checkpointing``, ``train.sync_batch_norm``: see
+      :class:`~aibnet_arch.training.settings.TrainingSettings`.
+    - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``,
+      ``val.float32_matmul_precision``: see :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
       Where weights are tested and ``val.window`` is not given, it is that of their training.
     - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
     - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.
@@ -47,6 +51,8 @@ class AIBNetModel(SRModel):
 
     schedules_by_stages = True  # the schedule's periods may be left out
     _restorer: Optional[Restorer] = None
+    _of_ema: Optional[tuple[list[Tensor], ...]] = None
+    overflow: Optional[str] = None  # why the scaler left the newest step out; the guard of the step reads it
 
     # Set up
 
@@ -63,6 +69,7 @@ class AIBNetModel(SRModel):
         self._stage_of_weights = self.network.active_sub_decoders
         self._load_pretrained_parts()
         self.network.set_checkpointing(self.settings.checkpointing)
+        self.network.set_process_batch_norm(self.settings.sync_batch_norm)
         frozen = self.settings.frozen_precision
         self.network.lean = Lean(precision=PRECISIONS[frozen] if frozen else None)
         if self.settings.channels_last:
@@ -108,6 +115,7 @@ class AIBNetModel(SRModel):
         DistributedDataParallel decides when it is built which gradients it waits for.
         """
         self.stage = self.plan.stage_at(iteration)
+        self._of_ema = None
         for network in networks:
             network.set_stage(self.stage)
         self.net_g = self.model_to_device(self.network)
@@ -167,6 +175,12 @@ class AIBNetModel(SRModel):
 
     # Training
 
+    def feed_data(self, data: dict) -> None:
+        """The next batch; from pinned memory it is copied while the GPU still computes."""
+        self.lq = data['lq'].to(self.device, non_blocking=True)
+        if 'gt' in data:
+            self.gt = data['gt'].to(self.device, non_blocking=True)
+
     def test(self) -> None:
         """Restore ``self.lq`` with the settings of inference below ``val:``."""
         network = getattr(self, 'net_g_ema', self.network)
@@ -195,6 +209,10 @@ class AIBNetModel(SRModel):
             network.train(self.opt['is_train'])
 
     def optimize_parameters(self, current_iter: int) -> None:
+        with matmul_precision(self.settings.float32_matmul_precision):
+            self._optimize_parameters()
+
+    def _optimize_parameters(self) -> None:
         self.optimizer_g.zero_grad()
         with autocast(self.device, self.settings.amp):
             output = self._run(self.lq)
@@ -202,14 +220,26 @@ class AIBNetModel(SRModel):
         self.loss_terms = self._loss_terms()  # the guard of the step reads them
         total = sum(self.loss_terms.values())
         if self.scaler.is_enabled():
-            # The scaler skips steps by itself while it looks for its scale; a loss that is lost is another matter.
-            refuse_unless_finite(total)
+            refuse_unless_finite(total)  # no scale would help
         self.scaler.scale(total).backward()
-        self.scaler.step(self.optimizer_g)
-        self.scaler.update()
-        self.log_dict = self.reduce_loss_dict({**self.loss_terms, 'l_total': total})
+        self.overflow = None
+        if not scaled_step(self.scaler, self.optimizer_g):
+            self.overflow = (
+                f'the gradients overflow in {self.settings.amp}; their scale is {self.scaler.get_scale()} now'
+            )
+            return
+        self.log_dict = {name: loss.detach() for name, loss in {**self.loss_terms, 'l_total': total}.items()}
         if self.ema_decay > 0:
             self.model_ema(self.ema_decay)
+
+    def get_current_log(self) -> dict:
+        """The terms of the newest loss, means over all processes; all of them must ask.
+
+        Only here are they brought from the GPU, and from the other processes: an iteration need not wait for that.
+        """
+        if any(isinstance(value, Tensor) for value in self.log_dict.values()):
+            self.log_dict = self.reduce_loss_dict(self.log_dict)
+        return self.log_dict
 
     def finish_iteration(self, current_iter: int) -> None:
         """Called after each iteration, also if its step was skipped."""
@@ -227,10 +257,16 @@ class AIBNetModel(SRModel):
 
         Upstream averages frozen parameters too (x d + x (1 - d) is not x) and forgets the buffers.
         """
-        averaged = dict(self.net_g_ema.named_parameters())
-        for name, parameter in self.network.named_parameters():
-            if parameter.requires_grad:
-                averaged[name].lerp_(parameter, 1 - decay)
-        buffers = dict(self.net_g_ema.named_buffers())
-        for name, buffer in self.network.named_buffers():
-            buffers[name].copy_(buffer)
+        if self._of_ema is None:
+            self._of_ema = self._pairs_of_ema()
+        averaged, trained, kept, buffers = self._of_ema
+        torch._foreach_lerp_(averaged, trained, 1 - decay)
+        for copy, buffer in zip(kept, buffers):
+            copy.copy_(buffer)
+
+    def _pairs_of_ema(self) -> tuple[list[Tensor], ...]:
+        """Averaged and trained parameters, and the buffers of both networks: one list each, looked up once a stage."""
+        parameters, buffers = dict(self.net_g_ema.named_parameters()), dict(self.net_g_ema.named_buffers())
+        trained = {name: parameter for name, parameter in self.network.named_parameters() if parameter.requires_grad}
+        own = dict(self.network.named_buffers())
+        return [parameters[n] for n in trained], [*trained.values()], [buffers[n] for n in own], [*own.values()]

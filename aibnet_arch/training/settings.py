@@ -6,7 +6,8 @@ from typing import Any, Optional
 
 import torch
 
-from ..inference.restorer import precision_problems
+from ..inference.matmul_precision import MatmulPrecision
+from ..inference.restorer import matmul_problems, precision_problems
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class TrainingSettings:
         compile: run the network through torch.compile.
         checkpointing: compute the blocks of the trained sub-decoders again in the backward pass instead of
             keeping their results.
+        float32_matmul_precision: 'highest', 'high' (TF32) or 'medium', of matrix products on GPUs that `amp` leaves in
+            float32 (:func:`.matmul_precision`).
+        sync_batch_norm: with several processes, batch norm over the images of all (:class:`.ProcessBatchNorm2d`).
     """
 
     amp: Optional[str] = None
@@ -28,6 +32,8 @@ class TrainingSettings:
     channels_last: bool = False
     compile: bool = False
     checkpointing: bool = False
+    float32_matmul_precision: Optional[MatmulPrecision] = None
+    sync_batch_norm: bool = True
 
     @classmethod
     def from_options(cls, train: Mapping[str, Any]) -> 'TrainingSettings':
@@ -39,7 +45,8 @@ class TrainingSettings:
         """What is wrong with the values, a message each."""
         yield from precision_problems('train.amp', self.amp)
         yield from precision_problems('train.frozen_precision', self.frozen_precision)
-        for name in ('channels_last', 'compile', 'checkpointing'):
+        yield from matmul_problems('train.', self.float32_matmul_precision)
+        for name in ('channels_last', 'compile', 'checkpointing', 'sync_batch_norm'):
             if not isinstance(getattr(self, name), bool):
                 yield f'train.{name}: {getattr(self, name)!r}: expected true or false'
 

@@ -83,7 +83,11 @@ class StepGuard:
         except NonFiniteError as error:
             self._refuse(f'Iteration {iteration}: step skipped', f'{error}. The batch: {", ".join(batch)}')
         else:
-            self.skipped_in_row = 0
+            overflow = getattr(self._model, 'overflow', None)
+            if overflow is None:
+                self.skipped_in_row = 0
+            else:  # fp16: the scaler left the step out, which the hook never sees
+                self._refuse(f'Iteration {iteration}: step skipped', f'{overflow}. The batch: {", ".join(batch)}')
 
     def _refuse(self, what: str, why: str) -> None:
         self.skipped += 1
@@ -101,7 +105,10 @@ class StepGuard:
 
     @torch.no_grad()
     def _undo(self) -> None:
-        """Give the buffers back and drop the gradients."""
+        """Give the buffers back, and drop the gradients and what holds the graph of a loss without backward pass."""
+        for name, nothing in (('output', None), ('loss_terms', {})):
+            if hasattr(self._model, name):
+                setattr(self._model, name, nothing)
         for buffer, saved in zip(self._buffers, self._saved):
             buffer.copy_(saved)
         for optimizer in self._watched:
@@ -148,7 +155,7 @@ def refuse_unless_finite(loss: Tensor) -> None:
 
 def _finite_everywhere(value: Tensor) -> bool:
     """Whether the scalar is finite in all processes of the run: all of them skip a step, or none."""
-    return not in_any_process(not torch.isfinite(value).item())
+    return not in_any_process(~torch.isfinite(value))
 
 
 def _norm(gradients: Iterable[Tensor]) -> Tensor:

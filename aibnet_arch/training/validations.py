@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.writing import CheckpointWriter
+from ..distributed import take_buffers_of_first
 from .history import History, TrainingClock
 from .random_states import random_states, set_random_states
 
@@ -52,6 +55,7 @@ class Validations:
         if (iteration, dataset) in self._done:
             return
         states = random_states()
+        self._agree()
         try:
             with self._clock.paused():
                 self._model.validation(loader, iteration, tb_logger, save_img)
@@ -60,6 +64,12 @@ class Validations:
         self._done.add((iteration, dataset))
         if self._model.opt['rank'] == 0:
             self._note(dataset, iteration, is_saved)
+
+    def _agree(self) -> None:
+        """All processes validate the networks of the first, which are those that it saves."""
+        for name, network in vars(self._model).items():
+            if name.startswith('net_') and isinstance(network, nn.Module):
+                take_buffers_of_first(network)
 
     def _note(self, dataset: str, iteration: int, is_saved: bool) -> None:
         """In the run's history, and, after the last dataset, in the checkpoint's record."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Any, Optional, get_args, get_type_hints
 
 from pydantic import create_model
 
+from ...inference.matmul_precision import MatmulPrecision
 from ...inference.restorer import InferenceSettings
 from .kinds import (
     OURS,
@@ -13,6 +14,7 @@ from .kinds import (
     CountsOrZero,
     ExactCount,
     ExactCountOrZero,
+    OneOf,
     Precision,
     Section,
     Switch,
@@ -23,6 +25,8 @@ from .kinds import (
 )
 from .signatures import described
 from .train import Loss
+
+Matmul = Annotated[str, OneOf(get_args(MatmulPrecision))]
 
 
 class AIBNetPath(Section):
@@ -46,10 +50,16 @@ class AIBNetTrain(Section):
     )
     amp: Optional[Precision] = optional('precision of what trains; the loss stays in float32', whose=OURS)
     frozen_precision: Optional[Precision] = optional('precision of the frozen parts, where amp is not set', whose=OURS)
+    float32_matmul_precision: Optional[Matmul] = optional(
+        "of matrix products on GPUs: highest (torch's default), high (TF32) or medium", whose=OURS
+    )
     channels_last: Optional[Switch] = optional('weights in channels-last layout', False, whose=OURS)
     compile: Optional[Switch] = optional('run the network through torch.compile', False, whose=OURS)
     checkpointing: Optional[Switch] = optional(
         'compute blocks again instead of keeping their results', False, whose=OURS
+    )
+    sync_batch_norm: Optional[Switch] = optional(
+        'of several processes: batch norm over the images of all', True, whose=OURS
     )
 
 
@@ -65,6 +75,7 @@ _KINDS: dict[Any, Any] = {
     bool: Optional[Switch],
     Optional[int]: Optional[ExactCount],
     Optional[str]: Optional[Precision],
+    Optional[MatmulPrecision]: Optional[Matmul],
     Optional[Mapping[str, int]]: Annotated[Optional[Tiles], keys_like('e.g. {size: 512, overlap: 32}')],
 }
 _hints, _meaning = get_type_hints(InferenceSettings), described(InferenceSettings)

@@ -54,8 +54,8 @@ class Loading(Section):
         'load ahead: cpu in a thread; cuda on a stream of the GPU, with pin_memory'
     )
     num_prefetch_queue: ExactCount = optional('batches that wait, with prefetch_mode: cpu', 1)
-    pin_memory: Optional[Switch] = optional('of the data loader', False)
-    persistent_workers: Optional[Switch] = optional('of the data loader; needs a worker', False)
+    pin_memory: Optional[Switch] = optional('of the data loader; ~: with a GPU')
+    persistent_workers: Optional[Switch] = optional('workers live as long as the run; ~: if there are any')
     iters: Optional[Counts] = optional('iterations of each phase of a schedule of patches', whose=OURS)
     gt_sizes: Optional[Counts] = optional('size of the patches in each phase, up to gt_size', whose=OURS)
     mini_batch_sizes: Optional[Counts] = optional('pictures in each phase, up to batch_size_per_gpu', whose=OURS)

@@ -13,6 +13,7 @@ from ..encoders.naf_block import NAFBlock
 from ..encoders.ufpnet import ConditionedNAFBlock, KernelAttention
 from ..hfs_block import HFSBlock, MaskedAttention
 from ..layers import ConvGate, GlobalPool, LayerNorm2d, SimpleGate
+from ..process_batch_norm import ProcessBatchNorm2d
 from ..sca import SCA
 from ..sfdh_block import SFDHBlock
 from ..sfem import SFEM, DifferenceWeight
@@ -39,10 +40,10 @@ PARTS = {
     KernelAttention,
     LayerNorm2d,
     MaskedAttention,
+    ProcessBatchNorm2d,
     SCA,
     SFEM,
     SimpleGate,
-    nn.BatchNorm2d,
     nn.Conv2d,
     nn.GELU,
     nn.Sequential,

@@ -32,6 +32,11 @@ def position_sums(pairs: Tensor, *, heads: int, count: int = 1) -> Sums:
     return torch.stack(products, dim=1), squares[0], squares[1]
 
 
+def total_of(x: Tensor) -> Tensor:
+    """Sum over all positions, in float32 at least: (B, C, H, W) -> (B, C, 1, 1)."""
+    return x.sum(dim=(2, 3), keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+
+
 def as_matrix(attention: Tensor, weight: Optional[Tensor] = None) -> Tensor:
     """The maps of all heads, and the 1x1 convolution after them, as one matrix over all channels.
 

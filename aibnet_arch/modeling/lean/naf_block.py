@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..encoders.naf_block import NAFBlock
 from ..encoders.ufpnet import ConditionedNAFBlock
-from .channel_mix import project
+from .channel_mix import project, total_of
 from .strips import Crop, MapsAndSums, over_strips
 from .windows import is_local, local_mean
 
@@ -30,7 +30,7 @@ def _naf_block(block: Any, x: Tensor, *summary: Tensor, window: Optional[int], h
         """The gated features and, for the channel attention, their sum over the positions."""
         x = block.kernel_atttion(x, *summary) if summary else x
         gated = block.gate(crop(block.conv2(block.conv1(block.norm1(x)))))
-        return (gated,), (gated.sum(dim=(2, 3), keepdim=True),)
+        return (gated,), (total_of(gated),)
 
     (gated,), (total,) = over_strips(gather, [x, *summary], halo=halo, channels=2 * channels)
     _, weigh = block.sca

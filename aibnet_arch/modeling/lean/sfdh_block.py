@@ -9,7 +9,7 @@ from ..layers import ConvGate
 from ..sca import SCA
 from ..sfdh_block import SFDHBlock
 from ..sfem import SFEM
-from .channel_mix import project
+from .channel_mix import project, total_of
 from .sfem import gather_sfem, sfem_in_windows, sfem_matrix
 from .strips import Crop, MapsAndSums, over_strips
 from .windows import is_local, local_mean
@@ -32,7 +32,7 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
         normed = block.norm1(x)
         gated = conv_gate(block.sca.features, normed, crop)
         value, sums = gather_sfem(spatial, normed, crop) if type(spatial) is SFEM else ((), ())
-        return (gated, *value), (gated.sum(dim=(2, 3), keepdim=True), *sums)
+        return (gated, *value), (total_of(gated), *sums)
 
     (gated, *added), (total, *sums) = over_strips(gather, [x], halo=1, channels=5 * channels)
     sca: Tensor = _sca_matrix(block.sca, total / x[0, 0].numel())

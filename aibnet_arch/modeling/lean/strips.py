@@ -1,6 +1,7 @@
 """Walk over feature maps in strips of rows, so that wide intermediate results stay small and in the cache."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Optional
 
 import torch
@@ -12,7 +13,7 @@ Crop = Callable[[Tensor], Tensor]
 
 # Bytes of the widest intermediate result of a strip. On a CPU a few of them fit in the last cache.
 CPU_BYTES = 8 << 20
-GPU_BYTES = 512 << 20
+GPU_BYTES, GPU_SHARE = 512 << 20, 1 / 16  # at least that many; of a large GPU that part of its memory
 LEAST_ROWS = 16  # thinner strips would spend their time on the halo
 
 
@@ -77,10 +78,17 @@ def _strip_rows(x: Tensor, channels: int) -> Optional[int]:
     if is_captured() or x.is_meta:
         return None
     batch, _, height, width = x.shape
-    budget = CPU_BYTES if x.device.type == 'cpu' else GPU_BYTES
+    budget = CPU_BYTES if x.device.type == 'cpu' else _gpu_bytes(x.device)
     rows = budget // (batch * channels * width * x.element_size())
     rows = max(rows, LEAST_ROWS) // 2 * 2
     return rows if rows < height else None
+
+
+@cache
+def _gpu_bytes(device: torch.device) -> int:
+    if device.type != 'cuda' or not torch.cuda.is_available():  # a made-up one has no properties
+        return GPU_BYTES
+    return max(GPU_BYTES, int(GPU_SHARE * torch.cuda.get_device_properties(device).total_memory))
 
 
 def _tall(part: Tensor, height: int) -> Tensor:
