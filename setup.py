@@ -38,14 +38,17 @@ setup(
     extras_require={
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],
+        'files': ['av', 'pillow-heif'],
         'onnx': ['onnx', 'onnxruntime'],
         'study': ['matplotlib', 'spandrel', 'spandrel-extra-arches'],
         'test': [
+            'av',
             'jsonschema',
             'matplotlib',
             'mypy',
             'onnx',
             'onnxruntime',
+            'pillow-heif',
             'playwright',
             'pytest',
             'pytest-xdist',
