@@ -123,10 +123,10 @@ class Batch:
 
     def _video(self, job: Job, temporary: Path, shape: VideoShape, tile: Optional[int]) -> list[str]:
         progress = self._progress(_megapixels(shape) / max(shape.frames, 1))
-        written = restore_video(
+        written, notes = restore_video(
             job.source, temporary, shape, lambda frame: self._deblurrer.restore(frame, tile, progress=progress)
         )
-        return [f'{written} frames', 'sound is not kept']
+        return [f'{written} frames', *notes]
 
     def _progress(self, megapixels: float) -> Callable[[float], object]:
         return lambda part: self._bar.update(part * megapixels)

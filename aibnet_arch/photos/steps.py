@@ -6,6 +6,7 @@ from typing import Optional
 
 from torch import nn
 
+from ..modeling import AIBNet
 from ..modeling.lean.blocks import BLOCKS
 
 
@@ -24,9 +25,9 @@ def told_steps(
         up_to: its last sub-decoder that runs; None: its own choice.
         runs: how often it runs.
     """
-    parts = [network]
-    if hasattr(network, 'sub_decoders'):
-        parts = [network.encoder, *network.sub_decoders[: up_to or network.active_sub_decoders]]
+    parts: list[nn.Module] = [network]
+    if isinstance(network, AIBNet):
+        parts = [network.encoder, *list(network.sub_decoders)[: up_to or network.active_sub_decoders]]
     blocks = [block for part in parts for block in part.modules() if type(block) in BLOCKS]
     step, told = 1 / (1 + runs * len(blocks)), 0.0
 
