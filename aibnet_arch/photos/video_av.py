@@ -75,12 +75,19 @@ class _Copy:
         return written, self._notes
 
     def _check_end(self, written: int) -> None:
-        announced, end = self._video.frames, (self._source.duration or 0) / 1e6
-        if written < (1 - MISSING_PART) * announced:
-            raise PictureError(f'it ends after {written} of {announced} frames: it may be truncated')
-        # Sound may go on for a little.
-        if not announced and self._end < (1 - MISSING_PART) * end - 1:
-            raise PictureError(f'it ends after {self._end:.1f} of {end:.1f} seconds: it may be truncated')
+        """Count frames where they are counted; AVI counts its gaps, too, and Matroska tells the time alone."""
+        video, end = self._video, self._end
+        if video.frames and self._source.format.name != 'avi':
+            if written < (1 - MISSING_PART) * video.frames:
+                raise PictureError(f'it ends after {written} of {video.frames} frames: it may be truncated')
+            return
+        if video.duration is not None:
+            announced = float(((video.start_time or 0) + video.duration) * video.time_base)
+            end += 1 / float(video.average_rate)  # the last frame's own time
+        else:
+            announced = (self._source.duration or 0) / 1e6 - 1  # of all: sound may go on for a little
+        if end < (1 - MISSING_PART) * announced:
+            raise PictureError(f'it ends after {end:.1f} of {announced:.1f} seconds: it may be truncated')
 
     def _kept_sounds(self) -> dict[Any, Any]:
         """Streams of sound, without a place in the result yet; what it cannot hold is noted."""
