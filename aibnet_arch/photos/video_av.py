@@ -110,7 +110,7 @@ class _Copy:
         turns = round(getattr(frame, 'rotation', 0) / 90)  # counter-clockwise, as phones tell it
         pixels = np.ascontiguousarray(np.rot90(frame.to_ndarray(format='rgb24'), turns))
         if self._encoder is None:
-            self._open(frame, *pixels.shape[:2], sounds)
+            self._open(frame, pixels, sounds)
         if pixels.shape[:2] != (self._encoder.height, self._encoder.width):
             raise PictureError(f'the frame at {frame.time:.2f} s has another size than the first')
         restored = av.VideoFrame.from_ndarray(np.ascontiguousarray(restore(pixels)), format='rgb24')
@@ -120,10 +120,11 @@ class _Copy:
         coded.pts, coded.time_base = frame.pts, frame.time_base
         self._target.mux(self._encoder.encode(coded))
 
-    def _open(self, frame: Any, height: int, width: int, sounds: dict[Any, Any]) -> None:
+    def _open(self, frame: Any, pixels: np.ndarray, sounds: dict[Any, Any]) -> None:
         options = {'crf': QUALITY, **({'bf': '0'} if self._suffix == '.avi' else {})}  # AVI has no order of display
         self._encoder = self._target.add_stream('libx264', rate=self._video.average_rate, options=options)
-        self._encoder.height, self._encoder.width, self._encoder.pix_fmt = height, width, 'yuv420p'
+        self._encoder.height, self._encoder.width = pixels.shape[:2]
+        self._encoder.pix_fmt = 'yuv420p'
         self._encoder.codec_context.time_base = frame.time_base
         self._encoder.time_base = frame.time_base
         for tag in TAGS:
