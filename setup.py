@@ -36,6 +36,7 @@ setup(
         'tqdm',
     ],
     extras_require={
+        'app': ['gradio>=6'],
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],
         'files': ['av', 'pillow-heif'],
@@ -43,6 +44,7 @@ setup(
         'study': ['matplotlib', 'spandrel', 'spandrel-extra-arches'],
         'test': [
             'av',
+            'gradio>=6',
             'jsonschema',
             'matplotlib',
             'mypy',
