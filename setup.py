@@ -40,11 +40,13 @@ setup(
         'demo': ['scikit-image>=0.22'],
         'compare': ['spandrel', 'spandrel-extra-arches'],
         'files': ['av', 'pillow-heif'],
+        'hub': ['huggingface-hub'],
         'onnx': ['onnx', 'onnxruntime'],
         'study': ['matplotlib', 'spandrel', 'spandrel-extra-arches'],
         'test': [
             'av',
             'gradio>=6',
+            'huggingface-hub',
             'jsonschema',
             'matplotlib',
             'mypy',

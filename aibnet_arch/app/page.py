@@ -28,8 +28,10 @@ def build(workshop: Workshop, weights: Sequence[str]) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=1):
                 files = gr.File(label='Photos', file_count='multiple', file_types=list(FORMATS), elem_id='photos')
-                chosen = gr.Dropdown(list(weights), value=weights[0], label='Weights', elem_id='weights')
-                own = gr.File(label='... or weights of your own', file_types=['.pth', '.safetensors'], height=120)
+                chosen = gr.Dropdown(
+                    [(Path(name).name, name) for name in weights], value=weights[0], label='Weights', elem_id='weights'
+                )
+                own = gr.File(label='... or weights of your own', file_types=['.pth', '.safetensors'], height=160)
                 maps = gr.Checkbox(True, label='Blur map', elem_id='maps')
                 start = gr.Button('Restore', variant='primary', elem_id='start')
                 told = gr.Textbox(label='What was done', lines=3, interactive=False, elem_id='told')
@@ -41,7 +43,7 @@ def build(workshop: Workshop, weights: Sequence[str]) -> gr.Blocks:
                 )  # fmt: skip
                 results = gr.File(label='Download, in full size and depth', interactive=False, elem_id='results')
                 gallery = gr.Gallery(
-                    label='Where the network sees blur', columns=3, object_fit='contain', elem_id='gallery',
+                    label='Where the network sees blur', columns=3, height=340, object_fit='contain', elem_id='gallery',
                     interactive=False, buttons=['fullscreen'],
                 )  # fmt: skip
 
