@@ -52,7 +52,7 @@ SHORTER = {
     'metric_benchmark': 'metric_benchmark --repeats 1',
 }
 # These need a network or several machines.
-NOT_HERE = ('python -m datasets_prep.small', 'python -m datasets_prep.box', 'torchrun --nnodes')
+NOT_HERE = ('basicsr app', 'python -m datasets_prep.small', 'python -m datasets_prep.box', 'torchrun --nnodes')
 # Words that stand for something: such a line tells the usage.
 USAGE = {'FILE', 'INPUT...', 'OUT', 'CHECKOUT', 'LQ', 'GT'}
 PROGRAMS = r'(?:basicsr|python -m|torchrun) '

@@ -35,6 +35,7 @@ FAILING = {
     'pipe.png': 'no file',
     'dangling.png': 'no such file',
     'clear.jpg': 'transparency',
+    'raw.heic': 'no picture',
     'text.mp4': 'OpenCV cannot open it',
 }
 # Relative names of files that are restored, with mode and depth of their results.
@@ -83,7 +84,7 @@ RESTORED = {
     'turned16.png': 'RGB16',
     'damaged_exif.jpg': 'RGB',
 }
-SKIPPED = ('notes.txt', 'raw.heic', '.hidden.png', 'no_suffix')
+SKIPPED = ('notes.txt', '.hidden.png', 'no_suffix')
 
 
 def colours(height=20, width=30, channels=3, dtype=np.uint8, seed=0):
@@ -155,6 +156,7 @@ def make_odd_pictures(folder: Path) -> None:
     cut(folder / 'rgb16.png', folder / 'cut16.png')
     cut(folder / 'rgb16.tif', folder / 'cut16.tif')
     (folder / 'text.png').write_text('this is no picture\n')
+    (folder / 'raw.heic').write_text('left alone\n')
     (folder / 'text.mp4').write_text('this is no video\n')
     (folder / 'empty.jpg').touch()
     (folder / 'noise.webp').write_bytes(rgb.tobytes())

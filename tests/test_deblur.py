@@ -17,7 +17,7 @@ from PIL import Image
 
 from aibnet_arch.commands.deblur import _parser
 from aibnet_arch.commands.main import main
-from aibnet_arch.photos import Deblurrer, PictureError, batch
+from aibnet_arch.photos import Deblurrer, PictureError, batch, video
 from aibnet_arch.photos.batch import Batch
 from aibnet_arch.photos.inputs import plan_jobs
 from aibnet_arch.photos.restoring import find_device
@@ -367,7 +367,8 @@ def read_video(path):
 
 
 @pytest.mark.parametrize('suffix', ['.mp4', '.avi'])
-def test_a_video_keeps_size_rate_and_frames(folder, capsys, suffix):
+def test_a_video_keeps_size_rate_and_frames(folder, capsys, suffix, monkeypatch):
+    monkeypatch.setattr(video, 'video_writer', lambda: video.OPENCV)
     save(network(changes=False), folder / 'net.pth')
     frames = [np.full((32, 48, 3), (20 * index, 200 - 15 * index, 128), np.uint8) for index in range(5)]
     write_video(folder / f'in/v{suffix}', frames)

@@ -1,6 +1,7 @@
 """``basicsr deblur``: restore pictures, folders and videos with a file of weights."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
     parser.add_argument('--skip-existing', action='store_true', help='leave results that are there, do the others')
+    parser.add_argument('--shard', type=_shard, default=(1, 1), metavar='I/N', help='part I of N, on as many machines')
     parser.add_argument('--device', default='auto', help='auto (a GPU if there is one), cpu, cuda, cuda:1')
     parser.add_argument('--memory', type=_size, metavar='SIZE', help='limit, e.g. 2GB (half of what is free)')
     parser.add_argument('--tile', type=pixels, metavar='N', help='restore in tiles of N pixels; whole: without tiles')
@@ -64,3 +66,11 @@ def _size(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r'([0-9]{1,9})/([0-9]{1,9})', text)
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected e.g. 3/16, the third of 16 parts')
+    return number, count

@@ -16,6 +16,7 @@ def run_export(argv: list[str]) -> int:
         up_to=arguments.up_to,
         opset=arguments.opset,
         param_key=arguments.param_key,
+        half=arguments.half,
     )
     return 0
 
@@ -30,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     sizes.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'), help='pictures of this size alone')
     sizes.add_argument('--dynamic', action='store_true', help='pictures of any size (the default)')
     parser.add_argument('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
+    parser.add_argument('--half', action='store_true', help='float16 but for softmax, norms and sums over positions')
     versions = range(13, 21)
     parser.add_argument('--opset', type=int, choices=versions, default=17, metavar='N', help='13 to 20 (default 17)')
     parser.add_argument('--param-key', metavar='K', help='entry of the file (params_ema if it has that, else params)')

@@ -45,6 +45,7 @@ COMMANDS = {
         with_basicsr=True,
     ),
     'deblur': Command('restore pictures, folders and videos with a file of weights', 'commands.deblur:run_deblur'),
+    'app': Command('a page in the browser to drop photos on', 'commands.app:run_app'),
     'blurmap': Command('where a network sees blur, and how well', 'commands.blurmap:run_blurmap'),
     'dropin': Command(
         'put AIBNet into a checkout of BasicSR, NAFNet or Restormer, for its own train.py', 'commands.dropin:run_dropin'

@@ -16,6 +16,7 @@ from ..files import PART, whole_file
 from ..messages import printable
 from .inputs import Job
 from .picture_file import Shape, read_picture, read_shape, write_picture
+from .progress import Progress
 from .restoring import Deblurrer
 from .video import VideoShape, read_video_shape, restore_video
 
@@ -58,20 +59,14 @@ class Batch:
         """Restore them; progress is counted in megapixels, which take about the same time each."""
         shapes = [(job, self._shape(job)) for job in jobs]
         sizes = {job: _megapixels(shape) for job, shape in shapes if shape is not None}
-        self._bar = tqdm(
-            total=sum(sizes.values()),
-            unit='MP',
-            disable=None,
-            dynamic_ncols=True,
-            bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} megapixels [{elapsed}<{remaining}]',
-        )
+        self._bar = Progress(sum(sizes.values()))
         with self._bar:
             for job, shape in shapes:
                 if shape is None:
                     continue
-                before = self._bar.n
+                before = self._bar.done
                 self._one(job, shape)
-                self._bar.update(before + sizes[job] - self._bar.n)  # also where it failed, or frames were estimated
+                self._bar.update(before + sizes[job] - self._bar.done)  # also where it failed, or frames were estimated
 
     def _shape(self, job: Job) -> Union[Shape, VideoShape, None]:
         try:
@@ -82,7 +77,7 @@ class Batch:
 
     def _one(self, job: Job, shape: Union[Shape, VideoShape]) -> None:
         started = time.perf_counter()
-        self._bar.set_description(printable(job.source.name)[-30:], refresh=False)
+        self._bar.begin(printable(job.source.name))
         try:
             tile = self._deblurrer.choose_tile(shape.height, shape.width, held=shape.held_bytes)
             job.output.parent.mkdir(parents=True, exist_ok=True)
@@ -128,10 +123,10 @@ class Batch:
 
     def _video(self, job: Job, temporary: Path, shape: VideoShape, tile: Optional[int]) -> list[str]:
         progress = self._progress(_megapixels(shape) / max(shape.frames, 1))
-        written = restore_video(
+        written, notes = restore_video(
             job.source, temporary, shape, lambda frame: self._deblurrer.restore(frame, tile, progress=progress)
         )
-        return [f'{written} frames', 'sound is not kept']
+        return [f'{written} frames', *notes]
 
     def _progress(self, megapixels: float) -> Callable[[float], object]:
         return lambda part: self._bar.update(part * megapixels)

@@ -17,7 +17,7 @@ from ..modeling import AIBNet
 from ..page import Page
 from ..weights.box import BOX
 from .batch import Batch
-from .inputs import Plan, check_outputs, plan_jobs
+from .inputs import Plan, check_outputs, plan_jobs, raw_note
 from .memory import LimitError
 from .restoring import Deblurrer
 
@@ -33,6 +33,7 @@ def deblur(
     skip_existing: bool = False,
     page: Optional[Path] = None,
     blur_maps: bool = False,
+    shard: tuple[int, int] = (1, 1),
     **settings: Any,
 ) -> int:
     """Restore pictures and videos, and print what became of each.
@@ -45,6 +46,7 @@ def deblur(
         overwrite, skip_existing: replace results that are there, or leave them; else they are refused.
         page: folder of a page of before and after.
         blur_maps: on the page, of pictures that are restored whole.
+        shard: (3, 16) restores the third part of sixteen (:func:`.plan_jobs`).
 
     Returns:
         1 if a file could not be restored, else 0.
@@ -54,7 +56,8 @@ def deblur(
         StoppedError: Ctrl-C or SIGTERM.
         CheckpointError: the weights cannot be read, or are of no network that restores pictures.
     """
-    plan = plan_jobs(inputs, output, picture_suffix=f'.{picture_format}' if picture_format else None)
+    suffix = f'.{picture_format}' if picture_format else None
+    plan = plan_jobs(inputs, output, picture_suffix=suffix, shard=shard)
     try:
         deblurrer = Deblurrer.from_file(weights, param_key=param_key, **settings)
     except ValueError as error:
@@ -153,6 +156,8 @@ def _summary(batch: Batch, plan: Plan, output: Path, left: int) -> int:
     if failures:
         counts.append(f'{len(failures)} FAILED:')
     print('; '.join(counts))
+    if plan.raw:
+        print(f'  {raw_note(plan)}')
     for path, message in failures:
         print(f'  {printable(path)}: {message}')
     return 1 if failures else 0

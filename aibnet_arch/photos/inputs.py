@@ -14,6 +14,15 @@ from .picture_file import FORMATS
 from .video import CODECS
 
 MOST_NAMED = 3
+# Of cameras: what their sensors saw, before colours are made of it.
+RAW = {
+    *('.3fr', '.arw', '.cr2', '.cr3', '.crw', '.dng', '.erf', '.iiq', '.kdc', '.mef', '.mos', '.mrw'),
+    *('.nef', '.nrw', '.orf', '.pef', '.raf', '.raw', '.rw2', '.rwl', '.sr2', '.srf', '.srw', '.x3f'),
+}
+DEVELOP = (
+    'RAW of a camera, which is to be developed first: save it as 16-bit TIFF with darktable, RawTherapee or the '
+    "camera's own program, without sharpening"
+)
 
 
 @dataclass(frozen=True)
@@ -41,14 +50,22 @@ class Plan:
         jobs: files to restore, in order.
         skipped: how many files in the folders are no pictures or videos by their names, or hidden.
         unreadable: folders that could not be looked into, and why.
+        raw: RAW files of cameras in the folders; they are left alone.
     """
 
     jobs: list[Job] = field(default_factory=list)
     skipped: int = 0
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    raw: list[Path] = field(default_factory=list)
 
 
-def plan_jobs(inputs: Sequence[str], output: Path, *, picture_suffix: Optional[str] = None) -> Plan:
+def plan_jobs(
+    inputs: Sequence[str],
+    output: Path,
+    *,
+    picture_suffix: Optional[str] = None,
+    shard: tuple[int, int] = (1, 1),
+) -> Plan:
     """Find the files and the names of their results; nothing is created.
 
     A file's result has its name, a folder's the path below that folder, too.
@@ -57,6 +74,8 @@ def plan_jobs(inputs: Sequence[str], output: Path, *, picture_suffix: Optional[s
         inputs: files and folders. In folders hidden files, linked folders and the folder of results are left out.
         output: folder of the results.
         picture_suffix: of the results of pictures, '.png'; by default their own.
+        shard: (3, 16) keeps the third part of sixteen: every sixteenth job, whatever is done already, so that
+            machines that see the same files share them without a word.
 
     Raises:
         UserError: inputs that do not exist or are of no known kind, results that would meet, or lie on an input;
@@ -73,17 +92,22 @@ def plan_jobs(inputs: Sequence[str], output: Path, *, picture_suffix: Optional[s
             _walk(path, output, plan, picture_suffix)
         elif not os.path.lexists(path):
             problems.append(f'there is no {printable(path)}')
+        elif path.suffix.lower() in RAW:
+            problems.append(f'{printable(path)} is {DEVELOP}')
         elif path.suffix.lower() not in {**FORMATS, **CODECS}:
             problems.append(f'{printable(path)} is of no known kind; known are {", ".join([*FORMATS, *CODECS])}')
         else:
             plan.jobs.append(_job(path, output / path.name, picture_suffix))
     if not problems and not plan.jobs and not plan.unreadable:
-        problems.append(f'nothing to do: no picture and no video among {plan.skipped} files')
+        problems.append(f'nothing to do: no picture and no video among {plan.skipped + len(plan.raw)} files')
+        problems += [raw_note(plan)] if plan.raw else []
     plan.jobs = list({(os.path.realpath(job.source), job.output): job for job in reversed(plan.jobs)}.values())[::-1]
     problems += _meetings(plan.jobs, key=str)
     problems += _on_inputs(plan.jobs)
     if problems:
         raise UserError('\n'.join(problems))
+    number, count = shard
+    plan.jobs = plan.jobs[number - 1 :: count]
     return plan
 
 
@@ -131,6 +155,11 @@ def check_outputs(plan: Plan, output: Path, *, overwrite: bool, skip_existing: b
     return 0
 
 
+def raw_note(plan: Plan) -> str:
+    """For people: the RAW files that are left alone, and what to do with them."""
+    return f'{len(plan.raw)} left alone, {some(plan.raw, most=MOST_NAMED)}: {DEVELOP}'
+
+
 def _walk(folder: Path, output: Path, plan: Plan, picture_suffix: Optional[str]) -> None:
     def note(error: OSError) -> None:
         plan.unreadable.append((Path(error.filename), f'the folder cannot be read ({error.strerror})'))
@@ -143,7 +172,9 @@ def _walk(folder: Path, output: Path, plan: Plan, picture_suffix: Optional[str])
         )
         for name in sorted(names):
             path = below / name
-            if name.startswith('.') or path.suffix.lower() not in {**FORMATS, **CODECS}:
+            if path.suffix.lower() in RAW and not name.startswith('.'):
+                plan.raw.append(path)
+            elif name.startswith('.') or path.suffix.lower() not in {**FORMATS, **CODECS}:
                 plan.skipped += 1
             else:
                 plan.jobs.append(_job(path, output / path.relative_to(folder), picture_suffix))

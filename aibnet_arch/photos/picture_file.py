@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import PictureError
+from . import heif
 from .deep import is_deep, read_deep, write_deep_png, write_tiff
 from .metadata import Metadata, noting_warnings, orientation_of
 
@@ -26,9 +27,11 @@ FORMATS = {
     '.bmp': 'BMP',
     '.tif': 'TIFF',
     '.tiff': 'TIFF',
+    **heif.FORMATS,
 }
 # What a picture takes at most while it is read, held twice (before and after) and written, for each of its pixels.
 BYTES_PER_PIXEL = {8: 20, 16: 40}
+MANY = ('MPO', 'HEIF')  # of their pictures the main one is restored: the others are previews, depth, or of a burst
 ADVICE = {
     'CMYK': 'it has printing colours (CMYK): convert it to RGB first',
     'YCCK': 'it has printing colours (CMYK): convert it to RGB first',
@@ -97,8 +100,11 @@ def read_picture(path: Path) -> Picture:
         else:
             upright = image
         metadata = Metadata.of(upright, was_oriented=turned, notes=notes)
-        if image.format == 'MPO':
+        if image.format == 'MPO' or getattr(image, 'n_frames', 1) > 1:
             notes.append('only the first of its pictures is kept')
+        depth = image.info.get('bit_depth', 8)
+        if image.format == 'HEIF' and depth > 8:
+            notes.append(f'read with 8 of its {depth} bits')
         pixels = read_deep(path, orientation) if deep else _channels(upright)
     alpha = None
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
@@ -108,7 +114,7 @@ def read_picture(path: Path) -> Picture:
 
 
 def write_picture(file: BinaryIO, picture: Picture, suffix: str) -> list[str]:
-    """Write a picture; JPEG with quality 95 and full colour resolution, the others without loss.
+    """Write a picture; JPEG, HEIC and AVIF with quality 95 and full colour resolution, the others without loss.
 
     Args:
         file: open for writing, at its beginning.
@@ -158,6 +164,9 @@ def _options(kind: str, metadata: Metadata) -> dict:
     if kind == 'BMP':
         return {'dpi': metadata.dpi} if metadata.dpi else {}
     options: dict[str, Any] = {'exif': metadata.exif, 'icc_profile': metadata.icc_profile, 'xmp': metadata.xmp or b''}
+    if kind in heif.FORMATS.values():
+        options = {name: value for name, value in options.items() if value}
+        return {**options, **heif.options(kind)}
     if kind == 'WEBP':
         return {**options, 'lossless': True, 'exact': True, 'icc_profile': metadata.icc_profile or b''}
     if metadata.dpi:
@@ -176,7 +185,10 @@ def _opened(path: Path, notes: list[str]) -> Iterator[Image.Image]:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise PictureError('it is no file (but a folder, pipe or device)')
-        with noting_warnings(notes), Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
+        heif.prepare(path)
+        Image.init()
+        formats = sorted(set(FORMATS.values()) & set(Image.OPEN))
+        with noting_warnings(notes), Image.open(path, formats=formats) as image:
             _refuse_kinds(image)
             yield image
     except PictureError:
@@ -195,7 +207,7 @@ def _opened(path: Path, notes: list[str]) -> Iterator[Image.Image]:
 
 def _refuse_kinds(image: Image.Image) -> None:
     count = getattr(image, 'n_frames', 1)
-    if count > 1 and image.format != 'MPO':
+    if count > 1 and image.format not in MANY:
         raise PictureError(f'it holds {count} pictures (an animation, or pages): save those to restore one by one')
     if image.mode in ADVICE:
         raise PictureError(ADVICE[image.mode])

@@ -20,6 +20,7 @@ from ..weights.card import Card
 from ..weights.wanted import Wanted
 from ..weights.weight_file import WeightFile
 from .memory import MARGIN, OTHERS_MARGIN, TileChooser, available_memory, release_freed_memory, used_memory
+from .steps import told_steps
 
 SMALLEST_TILE = 128
 PICTURE_BYTES = 24  # a picture before and after, each pixel, as float32
@@ -97,7 +98,7 @@ class Deblurrer:
         self.card: Optional[Card] = None
         self._restorer = Restorer(self.network, settings)
         self._multiple = math.lcm(SCALE, self.traits.multiple)  # of the sides of tiles that are chosen here
-        self._ensemble = self_ensemble
+        self._ensemble, self._up_to = self_ensemble, up_to
         self._tile, self._overlap = tile, overlap
         if memory is None:
             memory = used_memory(self.device) + available_memory(self.device) // 2
@@ -182,7 +183,8 @@ class Deblurrer:
 
         Args:
             pixels: (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
-            progress: called with the part of the picture that was done since the last call; the sum is 1.
+            progress: called with the part of the picture that was done since the last call: after each tile, and
+                without tiles after each block of the network; the sum is 1.
 
         Returns:
             The same shape and type.
@@ -206,6 +208,9 @@ class Deblurrer:
         peak = np.iinfo(pixels.dtype).max
 
         def restored(rows: slice, columns: slice) -> Tensor:
+            if progress is not None and part == 1:  # the whole picture: long without a word
+                with told_steps(self.network, progress, up_to=self._up_to, runs=self._ensemble or 1):
+                    return self._restore_tile(pixels, peak)
             tile = self._restore_tile(pixels[rows, columns], peak)
             if progress is not None:
                 progress(part)

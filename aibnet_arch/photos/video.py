@@ -1,5 +1,7 @@
-"""Videos, frame by frame, as OpenCV reads and writes them: without sound."""
+"""Videos, frame by frame: by PyAV or an ffmpeg on the PATH with sound, else by OpenCV without."""
 
+import importlib.util
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +11,10 @@ import cv2
 import numpy as np
 
 from ..errors import PictureError
+from .video_av import restore_with_av
+from .video_ffmpeg import restore_with_ffmpeg
 
+AV, FFMPEG, OPENCV = 'PyAV', 'ffmpeg', 'OpenCV'
 CODECS = {'.mp4': 'mp4v', '.m4v': 'mp4v', '.mov': 'mp4v', '.mkv': 'mp4v', '.avi': 'MJPG'}
 BYTES_PER_PIXEL = 60  # of a frame: before and after, and what the codecs hold
 MISSING_PART = 0.02  # of the announced frames (an estimate in some files) may be missing
@@ -47,46 +52,79 @@ def read_video_shape(path: Path) -> VideoShape:
     return VideoShape(height, width, max(frames, 0), fps)
 
 
-def restore_video(path: Path, output: Path, shape: VideoShape, restore: Callable[[np.ndarray], np.ndarray]) -> int:
+def video_writer() -> str:
+    """What writes videos here: 'PyAV' if it is installed, else 'ffmpeg' if it is on the PATH, else 'OpenCV'."""
+    if importlib.util.find_spec('av') is not None:
+        return AV
+    return FFMPEG if shutil.which('ffmpeg') else OPENCV
+
+
+def restore_video(
+    path: Path, output: Path, shape: VideoShape, restore: Callable[[np.ndarray], np.ndarray]
+) -> tuple[int, list[str]]:
     """Restore a video.
 
     Args:
         path: the video.
-        output: where the result goes; its suffix chooses the codec.
+        output: where the result goes; its suffix chooses the container.
         shape: of :func:`read_video_shape`.
         restore: a frame, (H, W, 3) RGB, uint8, to one of the same shape.
 
     Returns:
-        How many frames were written.
+        How many frames were written, and what is not as it was, a message each.
 
     Raises:
         PictureError: it ends early, or the result is not what was written.
     """
     if shape.height % 2 or shape.width % 2:
         raise PictureError(f'{shape.width}x{shape.height}: the video codecs want even sides; crop it by a pixel first')
+    writer = video_writer()
+    if writer == AV:
+        written, notes = restore_with_av(path, output, restore)
+    elif writer == FFMPEG:
+        pictures = (restore(frame) for frame in _checked_frames(path, shape))
+        written, notes = restore_with_ffmpeg(path, output, shape.height, shape.width, shape.fps, pictures)
+    else:
+        written, notes = _restore_with_opencv(path, output, shape, restore), ['sound is not kept: pip install av']
+    if writer != AV:
+        if written < (1 - MISSING_PART) * shape.frames:
+            raise PictureError(f'it ends after {written} of {shape.frames} frames: it may be truncated')
+        _compare(output, shape, written)
+    return written, notes
+
+
+def _restore_with_opencv(
+    path: Path, output: Path, shape: VideoShape, restore: Callable[[np.ndarray], np.ndarray]
+) -> int:
     written = 0
     codec = cv2.VideoWriter.fourcc(*CODECS[output.suffix.lower()])
     writer = cv2.VideoWriter(str(output), cv2.CAP_FFMPEG, codec, shape.fps, (shape.width, shape.height))
     try:
         if not writer.isOpened():
             raise PictureError(f'OpenCV cannot write a video of {shape.width}x{shape.height} as {output.suffix}')
-        for frame in _frames(path):
-            if frame.shape != (shape.height, shape.width, 3):
-                raise PictureError(f'frame {written + 1} has another size than the first')
-            restored = restore(np.ascontiguousarray(frame[..., ::-1]))
-            writer.write(np.ascontiguousarray(restored[..., ::-1]))
+        for frame in _checked_frames(path, shape):
+            writer.write(np.ascontiguousarray(restore(frame)[..., ::-1]))
             written += 1
     finally:
         writer.release()
-    if written < (1 - MISSING_PART) * shape.frames:
-        raise PictureError(f'it ends after {written} of {shape.frames} frames: it may be truncated')
+    return written
+
+
+def _compare(output: Path, shape: VideoShape, written: int) -> None:
     result = read_video_shape(output)  # a video writer does not say when it fails
     if (result.height, result.width, result.frames) != (shape.height, shape.width, written):
         raise PictureError(
             f'{written} frames of {shape.width}x{shape.height} were written, but the result says '
             f'{result.frames} of {result.width}x{result.height}: the disk may be full'
         )
-    return written
+
+
+def _checked_frames(path: Path, shape: VideoShape) -> Iterator[np.ndarray]:
+    """(H, W, 3) RGB."""
+    for number, frame in enumerate(_frames(path), start=1):
+        if frame.shape != (shape.height, shape.width, 3):
+            raise PictureError(f'frame {number} has another size than the first')
+        yield np.ascontiguousarray(frame[..., ::-1])
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:

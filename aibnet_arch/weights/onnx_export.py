@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -23,6 +24,7 @@ def export(
     up_to: Optional[int],
     opset: int,
     param_key: Optional[str],
+    half: bool = False,
 ) -> None:
     """Export, and print how far onnxruntime is from torch.
 
@@ -33,6 +35,7 @@ def export(
         up_to: stop after this sub-decoder.
         opset: ONNX's version.
         param_key: see :func:`.read_network`.
+        half: float16 where it is enough (:mod:`.onnx_half`).
 
     Raises:
         UserError: the input is refused; nothing has been written then.
@@ -66,9 +69,23 @@ def export(
         print(f'{height}x{width}: at most {difference:.1e} from torch')
     if not all(difference <= MOST for difference in found.values()):
         raise RunError(f'{target} is not written: onnxruntime differs from torch by more than {MOST:.0e}')
+    if half:
+        graph = _halved(graph, target, [size] if size else SIZES)
     write_whole(target, lambda file: file.write(graph), overwrite=False)
     shape = f'1x3x{size[0]}x{size[1]} only' if size else '1x3xHxW, H and W from 1 up'
     print(f'{target} ({len(graph) / 1e6:,.1f} MB): {shape}, {up_to} sub-decoder{"s" if up_to > 1 else ""}')
+
+
+def _halved(graph: bytes, target: Path, sizes: Sequence[tuple[int, int]]) -> bytes:
+    from .onnx_half import LEAST, agreement, to_half
+
+    half = to_half(graph)
+    found = agreement(half, graph, sizes)
+    for (height, width), decibels in found.items():
+        print(f'{height}x{width}: float16 is {decibels:.1f} dB from float32')
+    if not all(decibels >= LEAST for decibels in found.values()):
+        raise RunError(f'{target} is not written: in float16 it is less than {LEAST:.0f} dB from float32')
+    return half
 
 
 def _metadata(network: AIBNet, sha256: str) -> dict[str, str]:

@@ -1,0 +1,78 @@
+"""A card of a network, made of what its weights say of themselves; what they do not say is left open, and said so."""
+
+from collections.abc import Mapping
+from typing import Any, Optional
+
+import yaml
+
+from ..messages import printable
+from ..modeling import AIBNet
+from .description_text import SHOWN
+from .wanted import at, options_tree
+
+UNKNOWN = 'The weights do not say how they were trained.'
+
+
+def card(network: AIBNet, about: Mapping[str, Any], *, license: Optional[str] = None) -> str:
+    """Markdown with the Hub's YAML before it.
+
+    Args:
+        network: whose card it is.
+        about: 'iter' and 'options' (YAML text) of the file of weights, as far as it has them.
+        license: of the weights, one of the Hub's names; None: the card says that it is open.
+    """
+    head: dict[str, Any] = {'library_name': 'aibnet', 'pipeline_tag': 'image-to-image'}
+    head['tags'] = ['deblurring', 'image-restoration', 'aibnet']
+    if license:
+        head['license'] = license
+    count = sum(parameter.numel() for parameter in network.parameters())
+    trained = f'{network.active_sub_decoders} of {len(network.sub_decoders)} sub-decoders are trained'
+    iteration = f' at iteration {about["iter"]:,d}' if 'iter' in about else ''
+    options = [f'| `{name}` | {value} |' for name, value in _options(about.get('options')).items()]
+    training = '\n'.join(['| option | |', '| --- | --- |', *options] if options else [UNKNOWN])
+    open_licence = '' if license else 'under which licence they are, '
+    arguments = '\n'.join(f'| `{name}` | `{value}` |' for name, value in network.arguments.items())
+    return f"""---
+{yaml.safe_dump(head, sort_keys=False).strip()}
+---
+
+# AIBNet
+
+Restores photos that are blurred by motion: the network of *Adaptive Identification of Blurred Regions for Accurate
+Image Deblurring* (Hu Gao, Depeng Dang), by AIBNet for BasicSR. {count / 1e6:,.3f} M parameters; {trained}{iteration}.
+
+## Use
+
+```python
+from aibnet_arch.weights.hub import AIBNet
+
+network = AIBNet.from_pretrained('THIS REPOSITORY')
+restored = network(blurred)  # (B, 3, H, W), RGB in [0, 1], any H and W
+```
+
+or `basicsr deblur photo.jpg -o restored --weights model.safetensors`.
+
+## Network
+
+| argument | |
+| --- | --- |
+{arguments}
+
+## Training
+
+{training}
+
+## Not said by the weights
+
+How well they restore, on which pictures that was measured, {open_licence}and what they cannot do: add it here.
+"""
+
+
+def _options(text: Optional[str]) -> dict[str, str]:
+    """The options of most interest, fit for a table."""
+    tree, found = options_tree(text), {}
+    for path in SHOWN:
+        value = at(tree, path)
+        if isinstance(value, (str, int, float, list)):
+            found[path] = printable(value)[:200].replace('|', '\\|')
+    return found
