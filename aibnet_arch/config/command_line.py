@@ -64,6 +64,7 @@ def _parser(is_train: bool) -> argparse.ArgumentParser:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch: torchrun')
     parser.add_argument('--auto_resume', action='store_true', help='go on with the newest checkpoint, if there is one')
     parser.add_argument('--debug', action='store_true', help='log each iteration, save and validate each eighth')
+    parser.add_argument('--verbose', action='store_true', help='show the whole log at the terminal, too')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')
     parser.add_argument(
         '--force_yml',

@@ -23,7 +23,9 @@ from ..metrics import EvaluationTable, last_outcome
 from ..metrics.aligned import ALIGNED
 from ..modeling.padding import pad_to_multiple
 from ..signals import STOP
+from ..terminal import TERMINAL, figures
 from .result_page import ResultPage
+from .shown_pictures import ShownPictures
 
 
 def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) -> None:
@@ -45,11 +47,18 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
     if not len(dataloader.dataset):
         raise UserError(f'dataset {dataset_name!r} has no pictures')
     page = ResultPage.of(model.opt, dataset_name)
+    shown = ShownPictures(tb_logger, dataset_name, current_iter)
     rows = []
-    for sample in tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False)):
+    bar = val_options.get('pbar', False) and TERMINAL.verbose  # else the line of progress tells it
+    pictures = TERMINAL.pictures(dataloader, dataset_name)
+    for sample in tqdm(pictures, total=len(dataloader), unit='image', disable=not bar):
         if STOP.name is not None:
             break
-        rows.append(_measure(model, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img, page=page))
+        rows.append(
+            _measure(
+                model, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img, page=page, shown=shown
+            )
+        )
     rows, stopped = _gathered(rows)
     if stopped:
         raise StoppedError(f'stopped while validating on {dataset_name!r}')
@@ -63,6 +72,8 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
         for metric, value in model.metric_results.items():
             model._update_best_metric_result(dataset_name, metric, value, current_iter)
         model._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+        when = f'iteration {current_iter:,d}, ' if model.opt['is_train'] else ''
+        TERMINAL.say(f'{when}{dataset_name}: {figures({}, model.metric_results)}')
     if not model.opt['is_train'] and model.opt['rank'] == 0:
         base = Path(model.opt['path']['log']) / dataset_name
         table.write(base.with_name(f'{base.name}.csv'), base.with_name(f'{base.name}.json'))
@@ -79,6 +90,7 @@ def _measure(
     metrics: Mapping,
     save_img: bool,
     page: Optional[ResultPage],
+    shown: ShownPictures,
 ) -> dict:
     """One picture: the arguments of EvaluationTable.add, and its entry of the page."""
     from basicsr.metrics import calculate_metric
@@ -115,9 +127,11 @@ def _measure(
     if not finite:  # clipped to a picture it would get a figure like any other
         values, note = dict.fromkeys(values, math.nan), 'the network gave values that are not finite'
     row = {'image': name, 'metrics': values, 'seconds': seconds, 'note': note, 'entry': None}
-    if page:
+    if page or shown.wants_more():
         before = tensor2img([visuals['lq']])
-        row['entry'] = page.add(row, before=before, after=pictures['img'], truth=pictures.get('img2'), maps=maps)
+        shown.add(name, before=before, after=pictures['img'], truth=pictures.get('img2'))
+        if page:
+            row['entry'] = page.add(row, before=before, after=pictures['img'], truth=pictures.get('img2'), maps=maps)
     return row
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.writing import CheckpointWriter
 from .history import History, TrainingClock
+from .progress import TrainingProgress
 from .random_states import random_states, set_random_states
 
 
@@ -16,12 +17,14 @@ class Validations:
         model: what BasicSR's build_model made.
         loaders: of the validation sets.
         clock: stands still meanwhile.
+        progress: is told of them.
     """
 
-    def __init__(self, model: Any, *, loaders: list, clock: TrainingClock) -> None:
+    def __init__(self, model: Any, *, loaders: list, clock: TrainingClock, progress: TrainingProgress) -> None:
         self._model = model
         self._loaders = loaders
         self._clock = clock
+        self._progress = progress
         self._done: set[tuple[int, str]] = set()
         self._owed = False
 
@@ -53,7 +56,7 @@ class Validations:
             return
         states = random_states()
         try:
-            with self._clock.paused():
+            with self._clock.paused(), self._progress.validation(dataset):
                 self._model.validation(loader, iteration, tb_logger, save_img)
         finally:
             set_random_states(states)
