@@ -3,6 +3,7 @@
 import argparse
 import random
 from os import path as osp
+from typing import Optional
 
 import torch
 
@@ -10,6 +11,7 @@ from ..distributed import init_dist
 from ..errors import UserError
 from ..registries.on_demand import register_wanted
 from .checks import preflight
+from .checks.disk import DiskUse
 from .option_file import load_option_file, to_yaml
 from .overrides import apply_overrides
 
@@ -113,13 +115,16 @@ def _fill_paths(opt: dict, root_path: str) -> None:
         paths['training_states'] = osp.join(folder, 'training_states')
 
 
-def check_options(opt: dict, *, name: str, decode: str = 'sample') -> None:
+def check_options(opt: dict, *, name: str, decode: str = 'sample') -> Optional[DiskUse]:
     """Look for all problems of options and their data.
 
     Args:
         opt: as read from a file; of training if they have a training set.
         name: stands before the problems.
         decode: which pictures to decode: 'none', 'sample' or 'all'.
+
+    Returns:
+        What a training takes of the disk.
 
     Raises:
         UserError: the problems.
@@ -128,6 +133,6 @@ def check_options(opt: dict, *, name: str, decode: str = 'sample') -> None:
     datasets = opt.get('datasets')
     is_train = isinstance(datasets, dict) and 'train' in datasets
     try:
-        preflight(opt, is_train=is_train, decode=decode)
+        return preflight(opt, is_train=is_train, decode=decode)
     except UserError as error:
         raise UserError(f'{name}:\n{error}') from error
