@@ -33,7 +33,7 @@ class Deblurrer:
 
     Args:
         network: is moved to `device`.
-        device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1'.
+        device: 'auto' (a GPU of CUDA if there is one), 'cpu', 'cuda', 'cuda:1', 'mps' (Apple's; never run here).
         up_to: stop after this sub-decoder.
         window: take statistics over a window of that many pixels (:class:`.Lean`).
         autocast: 'bf16' or 'fp16' (on GPUs alone).
@@ -213,9 +213,11 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f'--device {name}: expected auto, cpu, cuda or e.g. cuda:1') from error
-    if device.type not in ('cpu', 'cuda'):
-        raise ValueError(f'--device {name}: expected auto, cpu, cuda or e.g. cuda:1')
+        raise ValueError(f'--device {name}: expected auto, cpu, cuda, e.g. cuda:1, or mps') from error
+    if device.type not in ('cpu', 'cuda', 'mps'):
+        raise ValueError(f'--device {name}: expected auto, cpu, cuda, e.g. cuda:1, or mps')
+    if device.type == 'mps' and not torch.backends.mps.is_available():
+        raise ValueError(f'--device {name}: PyTorch sees no Apple GPU here')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f'--device {name}: PyTorch sees {torch.cuda.device_count()} GPUs here')
     return device
