@@ -1,14 +1,17 @@
-"""TensorBoard and Weights & Biases: what they are told of a run."""
+"""What docs/training.md promises of a run: TensorBoard, Weights & Biases, and freezing by name."""
 
 import json
+import re
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aibnet_arch.evaluation.shown_pictures import MOST, SIDE, ShownPictures
-from tests.training import log_of, make_dataset, options, run
+from tests.training import log_of, make_dataset, model_class, options, run, weights
 
 # As wandb 0.31 looks to BasicSR: `wandb.util.generate_id` is gone.
 WANDB = """
@@ -90,3 +93,22 @@ def test_a_few_pictures_are_shown_by_their_middle():
     assert (picture[:, SIDE:] == (30, 20, 10)).all()  # RGB, and nothing of the rim
     assert not shown.wants_more()
     assert not ShownPictures(None, 'set', 7).wants_more()
+
+
+def test_the_docs_class_freezes_by_name(tmp_path, monkeypatch):
+    page = (Path(__file__).parent.parent / 'docs/training.md').read_text()
+    (code,) = re.findall(r'```python\n(class MyModel.*?)```', page, re.DOTALL)
+    names = {'AIBNetModel': model_class()}
+    exec(code, names)
+    from basicsr.utils.registry import MODEL_REGISTRY
+
+    monkeypatch.setitem(MODEL_REGISTRY._obj_map, 'MyModel', names['MyModel'])
+    make_dataset(tmp_path)
+    opt = options(stage_iter=[2, 1], total_iter=3)
+    opt['model_type'] = 'MyModel'
+    opt['val']['val_freq'] = 100
+    assert run(opt, root=tmp_path, monkeypatch=monkeypatch) == 0
+    first, last = weights(tmp_path, 1), weights(tmp_path, 2)
+    moved = {key for key, value in first.items() if not torch.equal(value, last[key])}
+    assert moved and not [key for key in moved if '.sfem.' in key]
+    assert any('.sfem.' in key for key in first)

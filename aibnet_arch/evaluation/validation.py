@@ -73,7 +73,8 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
             model._update_best_metric_result(dataset_name, metric, value, current_iter)
         model._log_validation_metric_values(current_iter, dataset_name, tb_logger)
         when = f'iteration {current_iter:,d}, ' if model.opt['is_train'] else ''
-        TERMINAL.say(f'{when}{dataset_name}: {figures({}, model.metric_results)}')
+        before = getattr(model, 'input_results', {})
+        TERMINAL.say(f'{when}{dataset_name}: {figures(before, model.metric_results)}')
     if not model.opt['is_train'] and model.opt['rank'] == 0:
         base = Path(model.opt['path']['log']) / dataset_name
         table.write(base.with_name(f'{base.name}.csv'), base.with_name(f'{base.name}.json'))
