@@ -9,8 +9,9 @@ JOBS ?= 2
 
 .PHONY: demo test lint options clean
 
+# FLAGS=--verbose shows the whole log.
 demo: $(VENV)/ready
-	$(BIN)/python -m aibnet_arch.demo
+	$(BIN)/python -m aibnet_arch.demo $(FLAGS)
 
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile

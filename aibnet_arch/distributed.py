@@ -141,3 +141,16 @@ def process_group_ended() -> Iterator[None]:
     finally:
         if several_processes() and dist.get_backend() == 'gloo':
             dist.destroy_process_group()
+
+
+def device_told(opt: Mapping[str, Any]) -> str:
+    """On what a run computes, in words.
+
+    Args:
+        opt: BasicSR's options: num_gpu, world_size.
+    """
+    processes = f'{opt["world_size"]} processes, ' if opt['world_size'] > 1 else ''
+    if opt['num_gpu'] == 0 or not torch.cuda.is_available():
+        threads = torch.get_num_threads()
+        return f'{processes}the CPU ({threads} thread{"s" if threads > 1 else ""})'
+    return f'{processes}{torch.cuda.get_device_name()}'

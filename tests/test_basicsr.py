@@ -281,6 +281,8 @@ def test_all_that_is_replaced_is_relied_on():
     places['basicsr.test:build_dataloader'] = 'basicsr.data:build_dataloader'
     for pipeline in ('train', 'test'):
         places[f'basicsr.{pipeline}:build_model'] = 'basicsr.models:build_model'
+        for name in ('get_root_logger', 'init_wandb_logger'):
+            places[f'basicsr.{pipeline}:{name}'] = f'basicsr.utils.logger:{name}'
     for each in EVERYTHING:
         if each.target.startswith('basicsr') and 'Registry' not in each.target:
             assert places.get(each.target, each.target) in relied_on

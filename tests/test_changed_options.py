@@ -5,6 +5,8 @@ import shutil
 import pytest
 import torch
 
+from aibnet_arch.data.set_identity import set_identity
+from aibnet_arch.training.resumed_options import changed_options
 from tests.training import log_of, make_dataset, options, run, weights
 
 
@@ -74,6 +76,40 @@ def test_what_changes_is_told_and_nothing_else(root, monkeypatch):
         'datasets.train.batch_size_per_gpu has changed from 4 to 2.',
         "train.optim_g.lr has changed from 0.002 to 1e-05; the checkpoint's counts.",
     ]
+
+
+def test_a_set_that_was_shortened_or_exchanged_is_told(finished, tmp_path, monkeypatch, capsys):
+    shutil.copytree(finished / 'experiments', tmp_path / 'experiments')
+    opt = options(stage_iter=[1, 2], total_iter=3)
+    make_dataset(tmp_path, train=9)
+    assert run(opt, root=tmp_path, monkeypatch=monkeypatch, flags=('--auto_resume',)) == 0
+    told = capsys.readouterr().err
+    for key in ('lq', 'gt'):
+        assert f'datasets.train.dataroot_{key} has changed from 10 pictures to 9; epochs have another length' in told
+    for key in ('lq', 'gt'):
+        shutil.rmtree(tmp_path / f'data/train/{key}.lmdb')
+        shutil.copytree(finished / 'data/train/gt.lmdb', tmp_path / f'data/train/{key}.lmdb')
+    assert run(opt, root=tmp_path, monkeypatch=monkeypatch, flags=('--auto_resume',)) == 0
+    told = capsys.readouterr().err
+    assert 'the pictures of datasets.train.dataroot_lq have been exchanged, or made anew' in told
+    assert 'dataroot_gt' not in told
+
+
+def test_a_set_may_be_moved(tmp_path):
+    for name in ('a', 'b'):
+        (tmp_path / name).mkdir()
+        for number in range(200):
+            (tmp_path / name / f'{number}.png').write_bytes(bytes([number]) * 3)
+    first, second = (set_identity({'dataroot_gt': str(tmp_path / name), 'io_backend': {}}) for name in 'ab')
+    assert first == second
+    assert first['dataroot_gt.pictures'] == '200'
+    (tmp_path / 'b/0.png').write_bytes(b'new')
+    assert set_identity({'dataroot_gt': str(tmp_path / 'b')}) != second
+    assert set_identity({'dataroot_gt': str(tmp_path / 'nowhere')}) == {}
+
+
+def test_of_a_checkpoint_that_tells_nothing_of_its_set_nothing_is_told():
+    assert list(changed_options({}, {'set of datasets.train.dataroot_gt.pictures': '3'})) == []
 
 
 def test_states_hold_of_a_schedule_where_it_is(finished, tmp_path, monkeypatch):

@@ -99,7 +99,7 @@ def test_all_stop_when_one_fails_and_go_on_bit_equal(accident, told, uninterrupt
     assert done.returncode != 0
     assert told in done.stderr
     assert not (tmp_path / 'experiments/run/models/net_g_latest.pth').exists()
-    done = two_processes(tmp_path, '--auto_resume')
+    done = two_processes(tmp_path, '--auto_resume', '--verbose')
     assert done.returncode == 0, done.stderr[-5000:]
     assert re.search(r'Resuming training from epoch: \d, iter: [26]\.', done.stderr + done.stdout)
     assert_equal_weights(weights(uninterrupted, 'latest'), weights(tmp_path, 'latest'))

@@ -257,7 +257,7 @@ def test_what_is_not_finite_is_not_written(tmp_path):
 @pytest.mark.parametrize(('keep', 'left'), [(1, {2, 9}), (3, {2, 7, 8, 9}), (99, set(range(1, 10)))])
 def test_few_checkpoints_are_kept_but_the_best_and_the_newest(root, keep, left):
     folder = folder_of(root)
-    gone = CheckpointWriter(folder).prune(keep=keep, best={2})
+    gone = CheckpointWriter(folder).prune(keep=keep, others={2})
     assert set(folder.iterations()) == left
     assert set(gone) | left == set(range(1, 10))
     for suffix in ('models/net_g_*.pth', 'training_states/*.json', 'training_states/*.state'):
@@ -274,7 +274,8 @@ def test_keep_checkpoints_is_an_option(finished, tmp_path, monkeypatch):
     best = record['best_metrics']['val']['psnr']['iter']
     left = set(folder_of(tmp_path).iterations())
     assert {best, 8, 9} <= left
-    assert len(left) <= 3  # one more may have been the best until the last validation
+    assert 5 in left  # the end of stage 1
+    assert len(left - {5}) <= 3  # one more may have been the best until the last validation
     assert record['validated']
 
 

@@ -45,7 +45,7 @@ def start(root: Path) -> int:
     sys.stdout = sys.stderr = open('output.txt', 'a', buffering=1)  # noqa: SIM115  open as long as the process
     reset_logger()
     torch.set_num_threads(1)
-    os._exit(basicsr(['train', '-opt', 'opt.yml', '--auto_resume']))
+    os._exit(basicsr(['train', '-opt', 'opt.yml', '--auto_resume', '--verbose']))
 
 
 def wait(process: int) -> int:

@@ -82,7 +82,7 @@ def options(**train_changes) -> dict:
             **train_changes,
         },
         'val': {'val_freq': 3, 'save_img': False, 'metrics': deepcopy(METRICS)},
-        'logger': {'print_freq': 1, 'save_checkpoint_freq': 1, 'use_tb_logger': False},
+        'logger': {'print_freq': 1, 'save_checkpoint_freq': 1, 'keep_checkpoints': None, 'use_tb_logger': False},
     }
 
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.writing import CheckpointWriter, best_iterations
+from ..config.schema.run import KEEP
 from ..distributed import on_device
 from ..errors import UserError
 from ..evaluation.measuring import Figures
@@ -116,8 +117,10 @@ class SafeModel(BaseModel):
         }
         best = getattr(self, 'best_metric_results', None)
         self.checkpoints.save_state(current_iter, state, best_metrics=best)
-        keep = self.opt['logger'].get('keep_checkpoints')
-        gone = self.checkpoints.prune(keep=keep, best=best_iterations(best)) if keep else []
+        keep = self.opt['logger'].get('keep_checkpoints', KEEP)
+        plan = getattr(self, 'plan', None)
+        ends = plan.last_of_stages(self.checkpoints.folder.iterations()) if plan else set()
+        gone = self.checkpoints.prune(keep=keep, others={*best_iterations(best), *ends}) if keep else []
         if gone:
             get_root_logger().info(f'Deleted the checkpoints of iterations {", ".join(map(str, gone))}.')
 

@@ -37,6 +37,7 @@ RELIED_ON = {
         'basicsr.utils.options:copy_opt_file': 'ef798f0c',
         'basicsr.utils.logger:MessageLogger': '8f27ca1c',
         'basicsr.utils.logger:get_root_logger': '12f0d1e4',
+        'basicsr.utils.logger:init_wandb_logger': '12f6fda0',
     },
     'checkpoints that are whole, and bit-equal resuming': {
         'basicsr.utils.misc:check_resume': 'cb1a1d7c',

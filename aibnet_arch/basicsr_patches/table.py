@@ -93,6 +93,16 @@ WHILE_TRAINING = _in_the_place_of(
         'several processes',
         'upstream lets one process write while the others wait',
     ),
+    get_root_logger=(
+        'none: what it logs goes to its file, and a line of progress to the terminal (--verbose: all)',
+        'a person can read the terminal',
+        'upstream tells the terminal less than the log file',
+    ),
+    init_wandb_logger=(
+        'asks wandb for a name that its releases of today have no more (wandb.util.generate_id)',
+        'curves beside the log',
+        'upstream leaves the id to wandb',
+    ),
     init_tb_loggers=(
         'none: its writer is remembered for the validation that a kill prevented',
         'a killed run goes on, with all its validations',
@@ -112,11 +122,16 @@ WHILE_TRAINING = _in_the_place_of(
 )
 WHILE_TESTING = _in_the_place_of(
     'basicsr.test:',
-    'basicsr_patches.test_pipeline:',
+    'basicsr_patches.test_pipeline:Testing.',
     parse_options=(
         'as in training',
         'everything is checked before anything is created',
         'upstream reads options safely and checks them',
+    ),
+    get_root_logger=(
+        'as in training',
+        'a person can read the terminal',
+        'as in training',
     ),
     build_dataloader=(
         'knows no share of a process, and names no broken sample',

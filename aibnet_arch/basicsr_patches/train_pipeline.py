@@ -1,4 +1,4 @@
-"""`basicsr train`: BasicSR's train_pipeline, with six of its module's names replaced while it runs."""
+"""`basicsr train`: BasicSR's train_pipeline, with eight of its module's names replaced while it runs."""
 
 import multiprocessing
 import os
@@ -16,11 +16,14 @@ from ..data.loading import train_loader, val_loader
 from ..distributed import by_one_process, process_group_ended
 from ..errors import OptionError, StoppedError
 from ..signals import STOP, StoppedEarly
+from ..terminal import TERMINAL, TOLD
 from ..training.iteration import TrainedModel
 from ..training.resuming import Resuming
+from ..training.run_report import RunReport
 from .functional_tensor import ImportableDataset
 from .model_methods import build_safe_model
 from .table import WHILE_TRAINING, replaced
+from .wandb_logger import init_wandb_logger
 
 
 def train(arguments: Sequence[str]) -> None:
@@ -47,6 +50,10 @@ class TrainPipeline:
         self._tb_logger: Optional[Any] = None
         self._val_loaders: list = []
         self._batches_per_epoch = 0
+        self._report: Any = None
+        self._model: Any = None
+        self._log_file: Optional[str] = None
+        self._pictures: dict[str, int] = {}
 
     def run(self, root_path: str) -> None:
         """Train; experiments and TensorBoard's logs go below `root_path` by default."""
@@ -54,6 +61,7 @@ class TrainPipeline:
             try:
                 STOP.listen_early()
                 upstream.train_pipeline(root_path)
+                self._report.end(self._model)
             except StoppedEarly as error:
                 raise StoppedError(f'stopped by {error} before training began: there is nothing to save') from None
             finally:
@@ -66,6 +74,8 @@ class TrainPipeline:
         """Read and checked, and their text remembered."""
         opt, arguments = parse_options(root_path, is_train=is_train)
         self._options = arguments.options
+        TERMINAL.begin(verbose=arguments.verbose, shown=opt['rank'] == 0)
+        self._report = RunReport(opt, option_file=arguments.opt)
         return opt, arguments
 
     def load_resume_state(self, opt: dict) -> Optional[dict]:
@@ -76,6 +86,18 @@ class TrainPipeline:
         """BasicSR's, by the first process; the others wait until its folders are there."""
         by_one_process(copy_opt_file)(opt_file, experiments_root)
 
+    def get_root_logger(self, logger_name: str, log_level: int, log_file: str) -> Any:
+        """BasicSR's, which tells the terminal warnings alone."""
+        self._log_file = log_file
+        logger = self._originals['get_root_logger'](logger_name=logger_name, log_level=log_level, log_file=log_file)
+        TERMINAL.take_over(logger)
+        return logger
+
+    @staticmethod
+    def init_wandb_logger(opt: dict) -> None:
+        """With any release of wandb."""
+        init_wandb_logger(opt)
+
     def init_tb_loggers(self, opt: dict) -> Optional[Any]:
         """BasicSR's, remembered."""
         self._tb_logger = self._originals['init_tb_loggers'](opt)
@@ -84,10 +106,11 @@ class TrainPipeline:
     def create_train_val_dataloader(self, opt: dict, logger: Any) -> tuple:
         """Loader and sampler of training, loaders of validation, the last epoch, and total_iter."""
         for warning in self._resuming.warnings:
-            logger.warning(warning)
+            logger.warning(warning, extra=TOLD)
         for phase, options in opt['datasets'].items():
             dataset = ImportableDataset(build_dataset(options))
             logger.info(f'{options["name"]} ({phase}): {len(dataset)} images')
+            self._pictures[f'{phase}: {options["name"]}'] = len(dataset)
             if phase == 'train':
                 loader = train_loader(dataset, opt, first_iter=self._resuming.first_iter)
             elif phase.split('_')[0] == 'val':
@@ -102,8 +125,9 @@ class TrainPipeline:
 
     def build_model(self, opt: dict) -> TrainedModel:
         """The model of the options as the loop is to see it; from here on signals are requests."""
+        self._model = build_safe_model(opt)
         model = TrainedModel(
-            build_safe_model(opt),
+            self._model,
             val_loaders=self._val_loaders,
             tb_logger=self._tb_logger,
             batches_per_epoch=self._batches_per_epoch,
@@ -111,6 +135,9 @@ class TrainPipeline:
             flat_options=self._resuming.flat_options,
         )
         STOP.listen()
+        self._report.begin(
+            self._model, log_file=self._log_file, first_iter=self._resuming.first_iter, pictures=self._pictures
+        )
         return model
 
 

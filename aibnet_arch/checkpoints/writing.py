@@ -73,14 +73,14 @@ class CheckpointWriter:
         if record:
             self._write_record({**record, 'best_metrics': best_metrics, 'validated': True})
 
-    def prune(self, *, keep: int, best: Collection[int]) -> list[int]:
-        """Delete all checkpoints but the newest `keep` and those of the iterations in `best`.
+    def prune(self, *, keep: int, others: Collection[int]) -> list[int]:
+        """Delete all checkpoints but the newest `keep` and those of the iterations in `others`.
 
         Returns:
             The iterations whose checkpoints are gone.
         """
         folder = self.folder
-        gone = [iteration for iteration in folder.iterations()[max(keep, 1) :] if iteration not in best]
+        gone = [iteration for iteration in folder.iterations()[max(keep, 1) :] if iteration not in others]
         for iteration in gone:
             # The state first: without it nothing takes the rest for a checkpoint.
             for path in (folder.state_path(iteration), *folder.networks(iteration), folder.record_path(iteration)):

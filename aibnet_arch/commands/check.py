@@ -21,6 +21,8 @@ def run_check(argv: list[str]) -> int:
     arguments = _arguments(argv)
     opt = load_option_file(arguments.opt)
     apply_overrides(opt, arguments.force_yml or ())
-    check_options(opt, name=arguments.opt, decode=arguments.decode)
+    use = check_options(opt, name=arguments.opt, decode=arguments.decode)
+    if use:
+        print(use)
     print(f'{arguments.opt}: no problem found')
     return 0

@@ -4,7 +4,7 @@ import argparse
 import random
 from collections.abc import Mapping
 from os import path as osp
-from typing import Any
+from typing import Any, Optional
 
 import torch
 
@@ -12,6 +12,7 @@ from ..distributed import init_dist
 from ..errors import UserError
 from ..registries.on_demand import register_wanted
 from .checks import preflight
+from .checks.disk import DiskUse
 from .option_file import load_option_file, to_yaml
 from .overrides import apply_overrides
 from .testing import is_of_training, of_training, set_pair, set_weights, trained_weights, without_option_file
@@ -110,6 +111,7 @@ def _parser(is_train: bool) -> argparse.ArgumentParser:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch: torchrun')
     parser.add_argument('--auto_resume', action='store_true', help='go on with the newest checkpoint, if there is one')
     parser.add_argument('--debug', action='store_true', help='log each iteration, save and validate each eighth')
+    parser.add_argument('--verbose', action='store_true', help='show the whole log at the terminal, too')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')
     parser.add_argument(
         '--force_yml',
@@ -188,13 +190,16 @@ def _fill_paths(opt: dict, root_path: str) -> None:
         paths['training_states'] = osp.join(folder, 'training_states')
 
 
-def check_options(opt: dict, *, name: str, decode: str = 'sample') -> None:
+def check_options(opt: dict, *, name: str, decode: str = 'sample') -> Optional[DiskUse]:
     """Look for all problems of options and their data.
 
     Args:
         opt: as read from a file; of training if they have a training set.
         name: stands before the problems.
         decode: which pictures to decode: 'none', 'sample' or 'all'.
+
+    Returns:
+        What a training takes of the disk.
 
     Raises:
         UserError: the problems.
@@ -203,6 +208,6 @@ def check_options(opt: dict, *, name: str, decode: str = 'sample') -> None:
     datasets = opt.get('datasets')
     is_train = isinstance(datasets, dict) and 'train' in datasets
     try:
-        preflight(opt, is_train=is_train, decode=decode)
+        return preflight(opt, is_train=is_train, decode=decode)
     except UserError as error:
         raise UserError(f'{name}:\n{error}') from error

@@ -17,6 +17,7 @@ def main(argv=None) -> int:
     """Run the demo; 0 if all of it went through."""
     parser = argparse.ArgumentParser(prog='python -m aibnet_arch.demo', description=__doc__.split('\n')[0])
     parser.add_argument('-opt', default=str(OPTIONS), help='option file of the training')
+    parser.add_argument('--verbose', action='store_true', help='show the whole log, too')
     arguments = parser.parse_args(argv)
 
     from datasets_prep.cli import run
@@ -27,7 +28,7 @@ def main(argv=None) -> int:
     started = time.monotonic()
     code = run(make_data, [])
     prepared = time.monotonic()
-    code = code or basicsr(['train', '-opt', arguments.opt])
+    code = code or basicsr(['train', '-opt', arguments.opt, *(['--verbose'] if arguments.verbose else [])])
     if code:
         return code
     trained = time.monotonic()

@@ -26,10 +26,12 @@ from ..errors import RunError, StoppedError, UserError
 from ..metrics import EvaluationTable
 from ..modeling.padding import pad_to_multiple
 from ..signals import STOP
+from ..terminal import TERMINAL, figures
 from .measuring import Figures, Metric
 from .metric_processes import MetricProcesses, result_of
 from .result_page import ResultPage
 from .several import column
+from .shown_pictures import ShownPictures
 
 
 def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) -> None:
@@ -58,7 +60,8 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
         raise UserError(f'dataset {dataset_name!r} has no pictures')
     labels: Sequence[Optional[str]] = getattr(model, 'labels', ()) or (None,)
     page = ResultPage.of(model.opt, dataset_name, labels=getattr(model, 'labels', ()))
-    rows, stopped = _gathered(_rows(model, dataloader, dataset_name, current_iter, metrics, save_img, page))
+    shown = ShownPictures(tb_logger, dataset_name, current_iter)
+    rows, stopped = _gathered(_rows(model, dataloader, dataset_name, current_iter, metrics, save_img, page, shown))
     if stopped:
         raise StoppedError(f'stopped while validating on {dataset_name!r}')
     entries = [row.pop('entry') for row in rows]
@@ -85,6 +88,9 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
         model._log_validation_metric_values(current_iter, dataset_name, tb_logger)
         if table.told():
             get_root_logger().info(f'{dataset_name}, beside its input\n{table.told()}')
+        when = f'iteration {current_iter:,d}, ' if model.opt['is_train'] else ''
+        before = getattr(model, 'input_results', {})
+        TERMINAL.say(f'{when}{dataset_name}: {figures(before, model.metric_results)}')
     if not model.opt['is_train'] and model.opt['rank'] == 0:
         base = Path(model.opt['path']['log']) / dataset_name
         table.write(base.with_name(f'{base.name}.csv'), base.with_name(f'{base.name}.json'))
@@ -121,6 +127,7 @@ def _rows(
     metrics: list[Metric],
     save_img: bool,
     page: Optional[ResultPage],
+    shown: ShownPictures,
 ) -> list[dict]:
     """The pictures of this process: the arguments of EvaluationTable.add, and their entries of the page.
 
@@ -152,10 +159,15 @@ def _rows(
         tell=get_root_logger().info,
     )
     with measuring:
-        for number, sample in enumerate(tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False))):
+        bar = val_options.get('pbar', False) and TERMINAL.verbose  # else the line of progress tells it
+        pictures = TERMINAL.pictures(dataloader, dataset_name)
+        for number, sample in enumerate(tqdm(pictures, total=len(dataloader), unit='image', disable=not bar)):
             if STOP.name is not None:
                 return rows
             restored = _restore(model, sample, dataset_name, current_iter, save_img=save_img, page=page)
+            if shown.wants_more() and restored.before is not None:
+                after = restored.results[0].picture
+                shown.add(restored.name, before=restored.before, after=after, truth=restored.truth)
             todo = [(result.picture, restored.truth) for result in restored.results]
             before = restored.before
             if want_input and number not in known and before is not None and before.shape == todo[0][0].shape:

@@ -49,6 +49,8 @@ def used_memory(device: torch.device) -> int:
     """Bytes that this process holds: on a GPU, of its memory."""
     if device.type == 'cuda':
         return torch.cuda.memory_reserved(device)
+    if device.type == 'mps':
+        return torch.mps.driver_allocated_memory()
     return psutil.Process().memory_info().rss
 
 
@@ -56,6 +58,9 @@ def available_memory(device: torch.device) -> int:
     """Bytes that this process could still take."""
     if device.type == 'cuda':
         return torch.cuda.mem_get_info(device)[0]
+    if device.type == 'mps':  # the machine's own memory, of which the GPU may have a part
+        left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return max(min(left, psutil.virtual_memory().available), 0)
     return int(min(psutil.virtual_memory().available, _available_in_container()))
 
 
@@ -77,6 +82,8 @@ def release_freed_memory(device: torch.device) -> None:
     """
     if device.type == 'cuda':
         torch.cuda.empty_cache()
+    elif device.type == 'mps':
+        torch.mps.empty_cache()
     elif _MALLOC_TRIM is not None:
         _MALLOC_TRIM(0)
 

@@ -39,11 +39,11 @@ class Deblurrer:
     A grey picture runs as three equal channels, of whose results the mean is taken.
 
     Args:
-        network: an AIBNet, or what :func:`.read_any_network` gives; it is moved to `device`.
-        device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1'.
+            network: an AIBNet, or what :func:`.read_any_network` gives; it is moved to `device`.
+        device: 'auto' (a GPU of CUDA if there is one), 'cpu', 'cuda', 'cuda:1', 'mps' (Apple's; never run here).
         up_to: stop after this sub-decoder; for an AIBNet.
         window: take statistics over a window of that many pixels (:class:`.Lean`); for AIBNet, NAFNet and UFPNet.
-        autocast: 'bf16' or 'fp16' (on GPUs alone).
+            autocast: 'bf16' or 'fp16' (on GPUs alone).
         self_ensemble: mean over the 4 flips of each tile, or the 8 flips and transposes, in that many times the time.
             Transposes help a network alone that has seen transposed pictures in training.
         tile: side of the tiles; 'whole': no tiles; None: as large as the memory limit allows, whole if possible.
@@ -253,9 +253,11 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f'--device {name}: expected auto, cpu, cuda or e.g. cuda:1') from error
-    if device.type not in ('cpu', 'cuda'):
-        raise ValueError(f'--device {name}: expected auto, cpu, cuda or e.g. cuda:1')
+        raise ValueError(f'--device {name}: expected auto, cpu, cuda, e.g. cuda:1, or mps') from error
+    if device.type not in ('cpu', 'cuda', 'mps'):
+        raise ValueError(f'--device {name}: expected auto, cpu, cuda, e.g. cuda:1, or mps')
+    if device.type == 'mps' and not torch.backends.mps.is_available():
+        raise ValueError(f'--device {name}: PyTorch sees no Apple GPU here')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f'--device {name}: PyTorch sees {torch.cuda.device_count()} GPUs here')
     return device

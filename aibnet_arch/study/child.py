@@ -39,7 +39,7 @@ def _train(options: Path) -> int:
     prepare()
     from ..basicsr_patches.train_pipeline import train  # once BasicSR can be imported
 
-    train(['-opt', str(options), '--auto_resume'])
+    train(['-opt', str(options), '--auto_resume', '--verbose'])
     return 0
 
 

@@ -5,7 +5,7 @@ at times `get_current_learning_rate` and `get_current_log`, `save`, `validation`
 which hands the calls on to the model of whatever class; what is added to them stands here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
 from basicsr.utils import get_root_logger
@@ -15,6 +15,7 @@ from ..distributed import from_all_processes, in_any_process
 from ..errors import StoppedError, UserError
 from ..signals import STOP
 from .history import TrainingClock
+from .progress import TrainingProgress
 from .random_states import random_states, set_random_states
 from .step_guard import StepGuard
 from .validations import Validations
@@ -49,7 +50,8 @@ class TrainedModel:
         self._patches = PatchSchedule.from_options(self._opt)
         self._guard = StepGuard(model)
         self._clock = TrainingClock()
-        self._validations = Validations(model, loaders=val_loaders, clock=self._clock)
+        self._progress = TrainingProgress(model, loaders=val_loaders)
+        self._validations = Validations(model, loaders=val_loaders, clock=self._clock, progress=self._progress)
         self._iteration = 0  # the last one that is complete
         self._saved: Optional[int] = None
         self._batch: list[str] = []
@@ -101,14 +103,19 @@ class TrainedModel:
         if hasattr(self._model, 'finish_iteration'):
             self._model.finish_iteration(current_iter)
         self._iteration = current_iter
+        self._progress.iteration(current_iter)
 
     def get_current_learning_rate(self) -> list[float]:
-        """For the log line."""
-        return self._model.get_current_learning_rate()
+        """For the log line; TensorBoard is told, too."""
+        rates = self._model.get_current_learning_rate()
+        if self._tb_logger:
+            for name, rate in _numbered('learning_rate', rates):
+                self._tb_logger.add_scalar(name, rate, self._iteration)
+        return rates
 
     def get_current_log(self) -> dict[str, float]:
-        """For the log line: the terms of the loss."""
-        return self._model.get_current_log()
+        """For the log line and TensorBoard: the terms of the loss, and the norm of the gradients before clipping."""
+        return {**self._model.get_current_log(), **dict(_numbered('grad_norm', map(float, self._guard.norms)))}
 
     def save(self, epoch: int, current_iter: int) -> None:
         """A checkpoint, or at last (-1) the networks alone; see basicsr_patches/model_methods.py."""
@@ -148,3 +155,9 @@ class TrainedModel:
         if self._saved != self._iteration:
             self.save(self._iteration // self._batches_per_epoch, self._iteration)
         raise StoppedError(f'stopped by {name}; iteration {self._iteration} is saved. Go on with --auto_resume.')
+
+
+def _numbered(name: str, values: Iterable[float]) -> list[tuple[str, float]]:
+    """The values under the name, of several with a number behind it."""
+    values = list(values)
+    return [(name if len(values) == 1 else f'{name}_{number}', value) for number, value in enumerate(values)]

@@ -1,6 +1,6 @@
 """Which sub-decoder trains at which iteration (progressive training, Section 3.4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Optional
@@ -75,6 +75,15 @@ class StagePlan:
     def stage_at(self, iteration: int) -> Optional[int]:
         """The argument for ``AIBNet.set_stage`` at an iteration (from 1) of the run."""
         return self.locate(iteration)[0] + 1 if self.progressive else None
+
+    def last_of_stages(self, iterations: Iterable[int]) -> set[int]:
+        """The last one of each stage, of iterations (from 1) that have a checkpoint."""
+        last: dict[int, int] = {}
+        for iteration in iterations:
+            if iteration <= sum(self.lengths):
+                stage = self.locate(iteration)[0]
+                last[stage] = max(iteration, last.get(stage, 0))
+        return set(last.values())
 
     def ends_stage(self, iteration: int) -> bool:
         """Whether a stage is over after this iteration."""

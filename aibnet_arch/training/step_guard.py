@@ -29,6 +29,7 @@ class StepGuard:
 
     Attributes:
         skipped, skipped_in_row: steps that were refused, in all and since the last one that was taken.
+        norms: of the gradients of each optimizer in this iteration's step, before clipping.
     """
 
     def __init__(self, model: Any) -> None:
@@ -37,6 +38,7 @@ class StepGuard:
         self._max_norm = train.get('grad_clip')
         self._most_skipped = train.get('max_skipped_steps') or MOST_SKIPPED
         self.skipped = self.skipped_in_row = 0
+        self.norms: list[Tensor] = []
         self._watched: list[torch.optim.Optimizer] = []
         self._outputs: dict[str, Any] = {}
         self._buffers: list[Tensor] = []
@@ -76,7 +78,7 @@ class StepGuard:
         Raises:
             RunError: too many steps in a row were refused.
         """
-        self._outputs = {}
+        self._outputs, self.norms = {}, []
         self._saved = [buffer.clone() for buffer in self._buffers]  # a forward pass may spoil batch norm's statistics
         try:
             self._model.optimize_parameters(iteration)
@@ -128,6 +130,7 @@ class StepGuard:
         if not _finite_everywhere(everything):
             here = not torch.isfinite(everything)
             raise NonFiniteError(self._describe(optimizer, norm) if here else 'not finite in another process')
+        self.norms.append(norm)
         if self._max_norm is not None:
             factor = (self._max_norm / (norm + 1e-6)).clamp(max=1)
             torch._foreach_mul_(gradients, factor)

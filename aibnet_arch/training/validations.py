@@ -9,6 +9,7 @@ from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.writing import CheckpointWriter
 from ..distributed import take_buffers_of_first
 from .history import History, TrainingClock
+from .progress import TrainingProgress
 from .random_states import random_states, set_random_states
 
 
@@ -19,12 +20,14 @@ class Validations:
         model: what BasicSR's build_model made.
         loaders: of the validation sets.
         clock: stands still meanwhile.
+        progress: is told of them.
     """
 
-    def __init__(self, model: Any, *, loaders: list, clock: TrainingClock) -> None:
+    def __init__(self, model: Any, *, loaders: list, clock: TrainingClock, progress: TrainingProgress) -> None:
         self._model = model
         self._loaders = loaders
         self._clock = clock
+        self._progress = progress
         self._done: set[tuple[int, str]] = set()
         self._owed = False
 
@@ -57,7 +60,7 @@ class Validations:
         states = random_states()
         self._agree()
         try:
-            with self._clock.paused():
+            with self._clock.paused(), self._progress.validation(dataset):
                 self._model.validation(loader, iteration, tb_logger, save_img)
         finally:
             set_random_states(states)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
+from torch import nn
+
 from ...errors import OptionError
 from ...messages import did_you_mean
 from ...registries.lookup import registered
@@ -16,6 +18,7 @@ from ..problems import Place, Problem, Report, missing, problem
 from ..schema.declared import SECTIONS, keys_of_dataset, keys_of_model
 from ..schema.kinds import TESTING, TRAINING
 from .data import check_dataset, check_together
+from .disk import DiskUse, check_disk, disk_use
 from .files import check_files, check_folders
 from .metrics import check_metrics, largest_border
 from .misspelled_keys import check_keys
@@ -34,7 +37,7 @@ TOLD_PHASES = {
 }
 
 
-def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: str = 'sample') -> None:
+def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: str = 'sample') -> Optional[DiskUse]:
     """Check the options of a run.
 
     Args:
@@ -42,6 +45,9 @@ def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: s
         is_train: training or testing.
         auto_resume: the command's flag.
         decode: which pictures to decode: 'none', a 'sample', or 'all'.
+
+    Returns:
+        What a training takes of the disk, as far as the options tell.
 
     Raises:
         OptionError: with all the problems.
@@ -73,7 +79,10 @@ def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: s
     report.add(check_files(sound))
     report.add(check_together(sound['datasets']))
     report.add(check_folders(sound, is_train=is_train))
-    report.add(check_networks(sound, report=report))
+    networks: dict[str, nn.Module] = {}
+    report.add(check_networks(sound, report=report, built=networks))
+    use = disk_use(sound, networks) if is_train and report.is_sound('train', 'logger', 'path', 'val') else None
+    report.add(check_disk(use))
     report.add(_check_model(model, sound, report, is_train=is_train, auto_resume=auto_resume))
     for phase, dataset in sound['datasets'].items():
         is_trained = is_train and phase == 'train'
@@ -86,6 +95,7 @@ def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: s
         print(f'basicsr: warning: {warning}', file=sys.stderr)
     if report.problems:
         raise OptionError(list(dict.fromkeys(map(str, report.problems))))
+    return use
 
 
 def _check_keys_are_texts(options: Any, place: Place = ()) -> Iterator[Problem]:

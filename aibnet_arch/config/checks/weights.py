@@ -17,7 +17,11 @@ from ..problems import Problem, Report, problem
 
 
 def check_networks(
-    opt: Mapping[str, Any], *, report: Optional[Report] = None, resumed: bool = False
+    opt: Mapping[str, Any],
+    *,
+    report: Optional[Report] = None,
+    resumed: bool = False,
+    built: Optional[dict[str, nn.Module]] = None,
 ) -> Iterator[Problem]:
     """Build each network of the options, and compare it with the weights below ``path:`` that are meant for it.
 
@@ -25,6 +29,7 @@ def check_networks(
         opt: the options.
         report: what is known to be wrong with them.
         resumed: the weights are those of a checkpoint. Otherwise those of a run to be resumed are not looked at.
+        built: takes the networks by their keys.
     """
     path, report = opt['path'], report or Report()
     for key, network_opt in opt.items():
@@ -33,6 +38,8 @@ def check_networks(
         network, text = _built(network_opt)
         if text:
             yield problem(key, text)
+        if network is not None and built is not None:
+            built[key] = network
         name = key.removeprefix('network_')
         keys = {'param_key': f'param_key_{name}', 'strict': f'strict_load_{name}'}
         file = path.get(f'pretrain_{key}')

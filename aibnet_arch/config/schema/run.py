@@ -28,6 +28,9 @@ NumGpu = Annotated[
 ]
 
 
+KEEP = 3  # newest checkpoints
+
+
 class DistParams(Section):
     """`dist_params:`, what distributed training under slurm starts with."""
 
@@ -80,5 +83,7 @@ class Logger(Section):
     print_freq: Count = needed('iterations between two lines of the log')
     save_checkpoint_freq: Count = needed('iterations between two checkpoints')
     use_tb_logger: Switch = needed('log to TensorBoard')
-    keep_checkpoints: Optional[ExactCount] = optional('the newest ones, and always the best; ~: all', whose=OURS)
+    keep_checkpoints: Optional[ExactCount] = optional(
+        "so many of the newest; the best and each stage's last one stay always; ~: all", KEEP, whose=OURS
+    )
     wandb: Optional[Wandb] = optional('Weights & Biases; needs use_tb_logger')

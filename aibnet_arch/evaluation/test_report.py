@@ -1,0 +1,55 @@
+"""What the terminal is told when a test begins and when it has ended."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..distributed import device_told
+from ..terminal import TERMINAL, command, duration, short_path
+
+
+class Report:
+    """The first and the last lines of a test.
+
+    Args:
+        opt: its options, complete.
+    """
+
+    def __init__(self, opt: Mapping[str, Any]) -> None:
+        self._opt = opt
+        self._started = time.monotonic()
+
+    def begin(self, *, log_file: str, pictures: Mapping[str, int]) -> None:
+        """What is tested, on what, and where the log is.
+
+        Args:
+            log_file: of BasicSR's logger.
+            pictures: name of each dataset to its pictures.
+        """
+        opt = self._opt
+        TERMINAL.say(f'{opt["name"]}: testing {opt["network_g"]["type"]}, on {device_told(opt)}')
+        if self._weights():
+            TERMINAL.tell('weights', short_path(self._weights()))
+        TERMINAL.tell('pictures', ', '.join(f'{count:,d} ({name})' for name, count in pictures.items()))
+        if not TERMINAL.verbose:
+            TERMINAL.tell('log', f'{short_path(log_file)} (--verbose shows it here)')
+
+    def end(self, *, datasets: list[str]) -> None:
+        """Where the results are, and what one would do next."""
+        opt = self._opt
+        folder = Path(opt['path']['results_root'])
+        TERMINAL.say(f'{opt["name"]}: tested, in {duration(time.monotonic() - self._started)}')
+        for name in datasets:
+            table, page = folder / f'{name}.csv', folder / f'page_{name}' / 'index.html'
+            if table.is_file():
+                TERMINAL.tell('table', f'{short_path(table)}, {name}.json')
+            if page.is_file():
+                TERMINAL.tell('page', short_path(page))
+        if opt['val'].get('save_img'):
+            TERMINAL.tell('pictures', short_path(opt['path']['visualization']))
+        if self._weights():
+            TERMINAL.tell('next', f'{command()} deblur PHOTOS -o sharp --weights {short_path(self._weights())}')
+
+    def _weights(self) -> str:
+        return self._opt['path'].get('pretrain_network_g') or ''
