@@ -64,13 +64,18 @@ def several_processes() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def in_any_process(here: bool) -> bool:
-    """Whether it is so in one process of the run or more; all of them must ask."""
+def largest_of_processes(here: int) -> int:
+    """The largest of the processes' numbers; all of them must ask."""
     if not several_processes():
         return here
-    flag = torch.tensor(float(here), device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
-    dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-    return bool(flag.item())
+    number = torch.tensor(float(here), device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
+    dist.all_reduce(number, op=dist.ReduceOp.MAX)
+    return int(number.item())
+
+
+def in_any_process(here: bool) -> bool:
+    """Whether it is so in one process of the run or more; all of them must ask."""
+    return bool(largest_of_processes(int(here)))
 
 
 def from_all_processes(value: Any) -> list[Any]:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,7 @@ def check_new(path: Path, *, source: Path, suffixes: Collection[str]) -> None:
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = True, ending: Optional[str] = None) -> Iterator[Path]:
-    """Gives the name of a temporary file beside `path`, which takes its place if the body ends well.
+    """Gives the name of a temporary file beside `path`, which takes its place, on the disk, if the body ends well.
 
     Nobody else has that name, and the body makes the file itself (mode 'x': no link is followed). Of several
     processes that make one file without `overwrite`, one succeeds.
@@ -57,9 +58,11 @@ def whole_file(path: Path, *, overwrite: bool = True, ending: Optional[str] = No
     temporary = path.with_name(f'.{secrets.token_hex(8)}{ending or f".{path.name}{PART}"}')
     try:
         yield temporary
+        _sync_file(temporary)
         if not overwrite:
             _claim(temporary, path)
         temporary.replace(path)  # of two names for one file, which a claim may have made them, it leaves both
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -107,7 +110,6 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
                 os.fsync(file.fileno())
             if sha256_of(temporary) != hashing.hexdigest():
                 raise OSError('what was read back differs from what was written')
-        sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch turns a failed write into RuntimeError
         raise RunError(f'{path} cannot be written: {_reason(error)}. Nothing of it is left.') from error
     return hashing.hexdigest()
@@ -115,7 +117,58 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, UTF-8, as :func:`write_whole` does."""
-    write_whole(path, lambda file: file.write(text.encode('utf-8')))
+    # Names of files may be no text; what they hold instead has no UTF-8.
+    write_whole(path, lambda file: file.write(text.encode('utf-8', 'backslashreplace')))
+
+
+def write_picture(path: Path, pixels: Any) -> None:
+    """Write a picture, in the format of its suffix, as :func:`write_whole` does; its folder is made if need be.
+
+    OpenCV encodes it and never sees the name: not all names are text to it.
+
+    Args:
+        path: ending in .png or another suffix that OpenCV knows.
+        pixels: (H, W) or (H, W, 3) BGR, uint8 or uint16.
+    """
+    import cv2
+
+    encoded, content = cv2.imencode(path.suffix, pixels)
+    if not encoded:
+        raise RunError(f'{path}: OpenCV cannot write this picture')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f'{path} cannot be written: {_reason(error)}.') from error
+    write_whole(path, lambda file: file.write(content.tobytes()))
+
+
+@contextmanager
+def ascii_folder(folder: Path) -> Iterator[Path]:
+    """Another name of a folder, for libraries that crash on names that are no UTF-8, or follow the locale.
+
+    It is a link to the folder, and there as long as the body runs; the folder itself where its name is ASCII.
+    """
+    if os.name != 'posix' or str(folder.absolute()).isascii():
+        yield folder
+        return
+    root = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(dir=root if root.isascii() else '/tmp') as made:
+        link = Path(made, 'folder')
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
+
+
+@contextmanager
+def ascii_file(path: Path) -> Iterator[Path]:
+    """The same for a file that is there; its name ends as before, if that is ASCII."""
+    if os.name != 'posix' or str(path.absolute()).isascii():
+        yield path
+        return
+    root = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(dir=root if root.isascii() else '/tmp') as made:
+        link = Path(made, f'file{path.suffix if path.suffix.isascii() else ""}')
+        link.symlink_to(path.absolute())
+        yield link
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
@@ -165,6 +218,14 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

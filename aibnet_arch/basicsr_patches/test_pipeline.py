@@ -3,17 +3,21 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from basicsr import test as upstream
 from torch.utils.data import DataLoader, Dataset
 
-from ..config.command_line import parse_options  # noqa: F401  BasicSR calls it by this module
+from ..config.command_line import parse_options as read_options
 from ..data.loading import val_loader
 from ..distributed import process_group_ended, wait_for_all
+from ..evaluation.results_lock import ResultsLock
 from .functional_tensor import ImportableDataset
 from .model_methods import build_safe_model
 from .table import WHILE_TESTING, replaced
+
+RESULTS = ResultsLock()
 
 
 def test(arguments: Sequence[str]) -> None:
@@ -27,7 +31,17 @@ def test(arguments: Sequence[str]) -> None:
     """
     sys.argv = ['basicsr test', *arguments]  # where parse_options looks
     with process_group_ended(), replaced(WHILE_TESTING):
-        upstream.test_pipeline(os.getcwd())
+        try:
+            upstream.test_pipeline(os.getcwd())
+        finally:
+            RESULTS.release()
+
+
+def parse_options(root_path: str, is_train: bool) -> tuple[dict, Any]:
+    """Read and checked; from here on no other test writes into the folder of the results, nor renames it."""
+    opt, arguments = read_options(root_path, is_train=is_train)
+    RESULTS.take(Path(opt['path']['results_root']), is_first=opt['rank'] == 0)
+    return opt, arguments
 
 
 def build_dataloader(dataset: Dataset, dataset_opt: Mapping[str, Any], *, seed: int, **_: Any) -> DataLoader:

@@ -7,9 +7,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..distributed import share_of_process
-from ..signals import ignore_signals
 from .order import ScheduledSampler, TracedDataset
-from .prefetch import PrefetchingLoader
+from .prefetch import PrefetchingLoader, SteadyLoader
 
 
 def train_loader(dataset: TracedDataset, opt: Mapping[str, Any], *, first_iter: int) -> DataLoader:
@@ -41,14 +40,13 @@ def train_loader(dataset: TracedDataset, opt: Mapping[str, Any], *, first_iter: 
         'batch_size': batch_size,
         'sampler': sampler,
         'num_workers': options['num_worker_per_gpu'] * gpus,
-        'worker_init_fn': ignore_signals,
         'pin_memory': options.get('pin_memory', False),
         'persistent_workers': options.get('persistent_workers', False),
         'generator': _own_generator(opt['manual_seed']),
     }
     if options.get('prefetch_mode') == 'cpu':
         return PrefetchingLoader(dataset, ahead=options.get('num_prefetch_queue', 1), **arguments)
-    return DataLoader(dataset, **arguments)
+    return SteadyLoader(dataset, **arguments)
 
 
 def val_loader(dataset: TracedDataset, *, seed: int) -> DataLoader:

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Mapping
 from itertools import zip_longest
-from os import path as osp
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,11 +17,13 @@ import torch
 from tqdm import tqdm
 
 from ..distributed import from_all_processes
-from ..errors import RunError, StoppedError, UserError
+from ..errors import StoppedError, UserError
+from ..files import write_picture
 from ..metrics import EvaluationTable, last_outcome
 from ..metrics.aligned import ALIGNED
 from ..modeling.padding import pad_to_multiple
 from ..signals import STOP
+from .picture_names import picture_names, plain_name
 from .result_page import ResultPage
 
 
@@ -45,11 +46,14 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
     if not len(dataloader.dataset):
         raise UserError(f'dataset {dataset_name!r} has no pictures')
     page = ResultPage.of(model.opt, dataset_name)
+    names = picture_names(dataloader.dataset)
     rows = []
     for sample in tqdm(dataloader, unit='image', disable=not val_options.get('pbar', False)):
         if STOP.name is not None:
             break
-        rows.append(_measure(model, sample, dataset_name, current_iter, metrics=metrics, save_img=save_img, page=page))
+        name = names.get(sample['lq_path'][0]) or plain_name(sample['lq_path'][0])
+        picture_path = _picture_path(model.opt, dataset_name, name, current_iter) if save_img else None
+        rows.append(_measure(model, sample, name, metrics=metrics, picture_path=picture_path, page=page))
     rows, stopped = _gathered(rows)
     if stopped:
         raise StoppedError(f'stopped while validating on {dataset_name!r}')
@@ -73,18 +77,16 @@ def validate(model: Any, dataloader, current_iter, tb_logger, save_img: bool) ->
 def _measure(
     model: Any,
     sample: Mapping,
-    dataset_name: str,
-    current_iter,
+    name: str,
     *,
     metrics: Mapping,
-    save_img: bool,
+    picture_path: Optional[Path],
     page: Optional[ResultPage],
 ) -> dict:
     """One picture: the arguments of EvaluationTable.add, and its entry of the page."""
     from basicsr.metrics import calculate_metric
-    from basicsr.utils import imwrite, tensor2img
+    from basicsr.utils import tensor2img
 
-    name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
     model.feed_data(sample)
     started = time.perf_counter()
     _test_padded(model)
@@ -100,12 +102,8 @@ def _measure(
     del model.lq, model.output  # before the metrics: they need no GPU memory
     if hasattr(model, 'gt'):
         del model.gt
-    if save_img:
-        picture_path = _picture_path(model.opt, dataset_name, name, current_iter)
-        try:
-            imwrite(pictures['img'], picture_path)
-        except OSError as error:
-            raise RunError(f'{picture_path} cannot be written: {error}') from error
+    if picture_path is not None:
+        write_picture(picture_path, pictures['img'])
     values, note = {}, ''
     for metric, options in metrics.items():
         # 'better' is the validation's, not the metric's.
@@ -146,9 +144,9 @@ def _gathered(rows: list[dict]) -> tuple[list[dict], bool]:
     return [row for turn in turns for row in turn if row is not None], any(stopped for _, stopped in shares)
 
 
-def _picture_path(opt: dict, dataset_name: str, name: str, current_iter) -> str:
+def _picture_path(opt: dict, dataset_name: str, name: str, current_iter) -> Path:
     """Where BasicSR puts a restored picture."""
-    folder = opt['path']['visualization']
+    folder = Path(opt['path']['visualization'])
     if opt['is_train']:
-        return osp.join(folder, name, f'{name}_{current_iter}.png')
-    return osp.join(folder, dataset_name, f'{name}_{opt["val"].get("suffix") or opt["name"]}.png')
+        return folder / name / f'{name}_{current_iter}.png'
+    return folder / dataset_name / f'{name}_{opt["val"].get("suffix") or opt["name"]}.png'
