@@ -48,7 +48,7 @@ def _exit_code_of(name: str, command: Callable[[], int]) -> int:
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        print(f'{name}: {error}', file=sys.stderr)
+        print(f'{name}: {printable(error)}', file=sys.stderr)
         return RunError.exit_code
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
 from .errors import ExistsError, RunError, UserError
+from .messages import printable
 
 PART = '.part'
 
@@ -28,14 +29,14 @@ def check_new(path: Path, *, source: Path, suffixes: Collection[str]) -> None:
         UserError: it cannot.
     """
     if path.suffix.lower() not in suffixes:
-        raise UserError(f'{path}: the name must end in {" or ".join(suffixes)}')
+        raise UserError(f'{printable(path)}: the name must end in {" or ".join(suffixes)}')
     if path.exists() and source.exists() and path.samefile(source):
-        raise UserError(f'{path} would be written over itself: give another name')
+        raise UserError(f'{printable(path)} would be written over itself: give another name')
     _refuse_existing(path)
     if not path.parent.is_dir():
-        raise UserError(f'{path}: there is no folder {path.parent}')
+        raise UserError(f'{printable(path)}: there is no folder {printable(path.parent)}')
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f'{path}: nothing may be written in {path.parent}')
+        raise UserError(f'{printable(path)}: nothing may be written in {printable(path.parent)}')
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def _refuse_existing(path: Path) -> None:
 
 
 def _exists(path: Path) -> ExistsError:
-    return ExistsError(f'{path} exists already, and nothing is written over: give another name or delete it')
+    return ExistsError(f'{printable(path)} exists already, and nothing is written over: give another name or delete it')
 
 
 def _claim(temporary: Path, path: Path) -> None:
@@ -111,7 +112,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
             if sha256_of(temporary) != hashing.hexdigest():
                 raise OSError('what was read back differs from what was written')
     except (OSError, RuntimeError) as error:  # torch turns a failed write into RuntimeError
-        raise RunError(f'{path} cannot be written: {_reason(error)}. Nothing of it is left.') from error
+        raise RunError(f'{printable(path)} cannot be written: {_reason(error)}. Nothing of it is left.') from error
     return hashing.hexdigest()
 
 
@@ -134,11 +135,11 @@ def write_picture(path: Path, pixels: Any) -> None:
 
     encoded, content = cv2.imencode(path.suffix, pixels)
     if not encoded:
-        raise RunError(f'{path}: OpenCV cannot write this picture')
+        raise RunError(f'{printable(path)}: OpenCV cannot write this picture')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f'{path} cannot be written: {_reason(error)}.') from error
+        raise RunError(f'{printable(path)} cannot be written: {_reason(error)}.') from error
     write_whole(path, lambda file: file.write(content.tobytes()))
 
 
@@ -148,7 +149,7 @@ def ascii_folder(folder: Path) -> Iterator[Path]:
 
     It is a link to the folder, and there as long as the body runs; the folder itself where its name is ASCII.
     """
-    if os.name != 'posix' or str(folder.absolute()).isascii():
+    if os.name != 'posix' or _is_plain(folder):
         yield folder
         return
     root = tempfile.gettempdir()
@@ -161,7 +162,7 @@ def ascii_folder(folder: Path) -> Iterator[Path]:
 @contextmanager
 def ascii_file(path: Path) -> Iterator[Path]:
     """The same for a file that is there; its name ends as before, if that is ASCII."""
-    if os.name != 'posix' or str(path.absolute()).isascii():
+    if os.name != 'posix' or _is_plain(path):
         yield path
         return
     root = tempfile.gettempdir()
@@ -169,6 +170,12 @@ def ascii_file(path: Path) -> Iterator[Path]:
         link = Path(made, f'file{path.suffix if path.suffix.isascii() else ""}')
         link.symlink_to(path.absolute())
         yield link
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether any library can open it, and print its name in a message."""
+    text = str(path.absolute())
+    return text.isascii() and text.isprintable()
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:

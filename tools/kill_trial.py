@@ -17,14 +17,17 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Optional
 
 import torch
 import yaml
 
+from aibnet_arch.basicsr_patches.preparation import prepare
 from aibnet_arch.commands.main import main as basicsr
 from aibnet_arch.signals import SIGNALS
 from tools.tiny_training import assert_equal_weights, make_dataset, options, reset_logger, weights
@@ -57,7 +60,13 @@ def start(root: Path) -> int:
     sys.stdout = sys.stderr = open('output.txt', 'a', buffering=1)  # noqa: SIM115  open as long as the process
     reset_logger()
     torch.set_num_threads(1)
-    os._exit(basicsr(['train', '-opt', 'opt.yml', '--auto_resume']))
+    code = 1
+    try:
+        code = basicsr(['train', '-opt', 'opt.yml', '--auto_resume'])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)  # the folder is not this process's to clear
 
 
 def wait(process: int) -> int:
@@ -150,6 +159,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--group', action='store_true', help='to the group of processes, 4 workers among them')
     arguments = parser.parse_args(argv)
     by_kill = arguments.signal == 'KILL'
+    prepare()
+    import_module('aibnet_arch.basicsr_patches.train_pipeline')  # once for all processes
     with tempfile.TemporaryDirectory() as folder:
         killed, whole = Path(folder, 'killed'), Path(folder, 'whole')
         opt = trial_options(

@@ -14,6 +14,7 @@ from ..modeling import AIBNet
 from ..modeling.lean import Lean
 from ..weights.pretrained import load_encoder, load_stages
 from .aibnet_options import check_options
+from .crafted_state import refuse_unfit
 from .settings import TrainingSettings
 from .stage_plan import StagePlan
 from .step_guard import refuse_unless_finite
@@ -159,6 +160,7 @@ class AIBNetModel(SRModel):
                 ]
             )
         self._start_stage(iteration)
+        refuse_unfit(resume_state, self)
         super().resume_training(resume_state)
 
     # Training

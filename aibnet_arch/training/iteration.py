@@ -14,6 +14,7 @@ from ..data.patch_schedule import PatchSchedule
 from ..distributed import from_all_processes, largest_of_processes
 from ..errors import StoppedError, UserError
 from ..signals import SAVE, STOP, STOP_NOW
+from .crafted_state import refuse_unfit
 from .history import TrainingClock
 from .random_states import random_states, set_random_states
 from .step_guard import StepGuard
@@ -57,6 +58,8 @@ class TrainedModel:
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         """Before the first iteration: optimizers, schedules, stage, and all that a checkpoint holds beside them."""
         iteration = self._iteration = self._saved = resume_state['iter']
+        if not hasattr(self._model, '_start_stage'):  # such a model does it when its optimizers are those of the stage
+            refuse_unfit(resume_state, self._model)
         resume_state['epoch'] = iteration // self._batches_per_epoch
         try:
             self._model.resume_training(resume_state)

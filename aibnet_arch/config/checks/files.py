@@ -5,7 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...messages import printable
 from ..problems import Problem, problem
+
+DEEPEST = 200  # levels; Python makes them one inside the other, and has an end to that
 
 
 def check_files(opt: Mapping[str, Any]) -> Iterator[Problem]:
@@ -15,22 +18,27 @@ def check_files(opt: Mapping[str, Any]) -> Iterator[Problem]:
         if not names_file or not isinstance(value, str) or key == 'pretrain_network_encoder':
             continue
         if not os.path.isfile(os.path.expanduser(value)):
-            yield problem(f'path.{key}', f'there is no file {value}')
+            yield problem(f'path.{key}', f'there is no file {printable(value)}')
 
 
 def check_folders(opt: Mapping[str, Any], *, is_train: bool) -> Iterator[Problem]:
     """A problem if the folder of the run cannot be made, or what is in it cannot be changed."""
     kind = 'experiments' if is_train else 'results'
     base = Path(os.path.expanduser(opt['path'].get(f'{kind}_root') or kind))
+    if len(base.parts) > DEEPEST:
+        yield problem(f'path.{kind}_root', f'a folder {len(base.parts):,d} levels deep: at most {DEEPEST} are made')
+        return
     name = opt.get('name')
     inside = (base / name, base / name / 'models', base / name / 'training_states') if isinstance(name, str) else ()
     there = next((folder for folder in (base, *base.parents) if os.path.lexists(folder)), Path())
     for folder in (there, *(folder for folder in inside if os.path.lexists(folder))):
         if not os.path.isdir(folder):
-            yield problem(f'path.{kind}_root', f'{folder} is in the way: it is no folder')
+            yield problem(f'path.{kind}_root', f'{printable(folder)} is in the way: it is no folder')
             return
         if not os.access(folder, os.W_OK | os.X_OK):
             yield problem(
-                f'path.{kind}_root', f'{folder.absolute()} cannot be written to', ': set it to a folder of yours'
+                f'path.{kind}_root',
+                f'{printable(folder.absolute())} cannot be written to',
+                ': set it to a folder of yours',
             )
             return

@@ -1,0 +1,1 @@
+"""Cases of tools/hostile_campaign.py, by what is hostile."""
