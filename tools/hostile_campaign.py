@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Optional
 
 from aibnet_arch.commands.main import main as basicsr
-from tools.hostile_input.case import FORGED, Case, Sandbox
-from tools.hostile_input.options import option_case
-from tools.hostile_input.pictures import picture_case
-from tools.hostile_input.states import state_case
-from tools.hostile_input.weights import weight_case
+from tools.hostile_case import FORGED, Case, Sandbox
+from tools.hostile_options import option_case
+from tools.hostile_pictures import picture_case
+from tools.hostile_states import state_case
+from tools.hostile_weights import weight_case
 from tools.tiny_training import reset_logger
 
 SECONDS = 90  # of a case; the machine may be busy

@@ -17,6 +17,7 @@ from ..config.overrides import apply_overrides
 from ..errors import OptionError, UserError
 from ..files import write_text
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer
+from ..messages import printable
 from ..profiling.measuring import matrix_rate, measure
 from ..profiling.tables import device_name, parts_table, steps_table
 from ..profiling.training_cost import stage_costs
@@ -95,6 +96,11 @@ def _networks(network_opt: dict[str, Any], beside: Iterable[str]) -> Iterator[tu
     """Names and networks, one after the other, in evaluation mode."""
     from basicsr.archs import build_network
 
-    yield network_opt['type'], build_network(deepcopy(dict(network_opt))).eval()
+    try:
+        network = build_network(deepcopy(dict(network_opt))).eval()
+    except Exception as error:  # whatever the constructor of somebody's network raises: it is told, not hidden
+        told = printable(error) or type(error).__name__
+        raise UserError(f'network_g: {network_opt["type"]} cannot be built with these options: {told}') from error
+    yield network_opt['type'], network
     for name in beside:
         yield name, OTHER_NETWORKS[name].build().eval()

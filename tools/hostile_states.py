@@ -10,8 +10,7 @@ import torch
 
 from aibnet_arch.checkpoints.folder import sealed
 from aibnet_arch.files import sha256_of
-
-from .case import Case, Sandbox, hostile_text, hostile_value, nested
+from tools.hostile_case import Case, Sandbox, hostile_text, hostile_value, nested
 
 NEWEST = 3
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .case import FORGED, Case, Sandbox, hostile_text, hostile_value, nested
+from tools.hostile_case import FORGED, Case, Sandbox, hostile_text, hostile_value, nested
 
 DTYPES = ('F4', 'F8_E8M0', 'F6_E2M3', 'BOOL', 'U64', 'C64', 'BF16', 'F64', 'X', '', 1)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .case import Case, Sandbox, hostile_text, hostile_value, nested
+from tools.hostile_case import Case, Sandbox, hostile_text, hostile_value, nested
 
 NUMBERS = (
     '0x' + 'f' * 5000,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .case import Case, Sandbox, hostile_text
+from tools.hostile_case import Case, Sandbox, hostile_text
 
 SUFFIXES = ('.png', '.jpg', '.webp', '.bmp', '.tif', '.mp4', '.avi', '.mkv', '.PNG')
 

@@ -1,1 +1,0 @@
-"""Cases of tools/hostile_campaign.py, by what is hostile."""
