@@ -303,3 +303,47 @@ def test_videos_of_any_name(name, tmp_path):
     source.write_bytes(b'')
     with pytest.raises(Exception, match='it is empty'):
         read_video_shape(source)
+
+
+# States that somebody has crafted
+
+
+@pytest.mark.parametrize(
+    ('change', 'told'),
+    [
+        (
+            lambda state: state['optimizers'][0]['param_groups'][0].update(lr='x'),
+            "optimizer's lr is missing or damaged",
+        ),
+        (lambda state: state['optimizers'][0]['param_groups'][0]['params'].pop(), 'trains other parameters'),
+        (lambda state: state['optimizers'][0]['state'].update({10**6: {}}), 'knows of parameters that are not there'),
+        (lambda state: state['schedulers'][0].update(last_epoch=[]), "schedule's last_epoch is damaged"),
+        (lambda state: state.update(schedulers=[]), 'no list of 1 schedulers'),
+        (lambda state: state['extra'].update(random_states=[{}]), 'extra.random_states is damaged'),
+        (lambda state: state['extra'].update(skipped='ab'), 'extra.skipped is damaged'),
+        (lambda state: state['extra']['options'].update({'train.optim_g.type': "'SGD'"}), "checkpoint is of 'SGD'"),
+    ],
+)
+def test_crafted_states_are_refused(change, told, root, crafted, monkeypatch, capsys):
+    folder = root / 'experiments/run'
+    for path in crafted.glob('experiments/run/*/*'):
+        target = folder / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    state = torch.load(folder / 'training_states/2.state', weights_only=True)
+    change(state)
+    torch.save(state, folder / 'training_states/2.state')
+    (folder / 'training_states/2.json').unlink()
+    assert run(short_options(), root=root, monkeypatch=monkeypatch, flags=('--auto_resume',)) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.fixture(scope='module')
+def crafted(tmp_path_factory, data):
+    """A run that was stopped after its second iteration."""
+    root = tmp_path_factory.mktemp('crafted')
+    (root / 'data').symlink_to(data)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        signal_in_iteration(monkeypatch, 'SIGTERM', number=2)
+        assert run(short_options(), root=root, monkeypatch=monkeypatch) == 75
+    return root

@@ -83,7 +83,10 @@ def _refuse_loss(weights: WeightFile, *, source: Path, target: Path) -> None:
 def equal_bits(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
     """Whether two state dicts have the same keys, shapes, types and bits; a NaN equals itself."""
     return set(first) == set(second) and all(
-        value.shape == second[key].shape
+        value == second[key]
+        if not isinstance(value, Tensor)  # what a network saves beside its weights may be anything
+        else isinstance(second[key], Tensor)
+        and value.shape == second[key].shape
         and value.dtype == second[key].dtype
         and torch.equal(_bytes(value), _bytes(second[key]))
         for key, value in first.items()

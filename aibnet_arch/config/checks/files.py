@@ -23,12 +23,19 @@ def check_files(opt: Mapping[str, Any]) -> Iterator[Problem]:
 
 def check_folders(opt: Mapping[str, Any], *, is_train: bool) -> Iterator[Problem]:
     """A problem if the folder of the run cannot be made, or what is in it cannot be changed."""
-    kind = 'experiments' if is_train else 'results'
-    base = Path(os.path.expanduser(opt['path'].get(f'{kind}_root') or kind))
+    used = 'experiments' if is_train else 'results'
+    for kind in ('experiments', 'results'):
+        given = opt['path'].get(f'{kind}_root')
+        # BasicSR makes both, where they are not there.
+        if kind == used or (isinstance(given, str) and not os.path.isdir(os.path.expanduser(given))):
+            yield from _check_folder(kind, given or kind, opt.get('name'))
+
+
+def _check_folder(kind: str, root: str, name: object) -> Iterator[Problem]:
+    base = Path(os.path.expanduser(root))
     if len(base.parts) > DEEPEST:
         yield problem(f'path.{kind}_root', f'a folder {len(base.parts):,d} levels deep: at most {DEEPEST} are made')
         return
-    name = opt.get('name')
     inside = (base / name, base / name / 'models', base / name / 'training_states') if isinstance(name, str) else ()
     there = next((folder for folder in (base, *base.parents) if os.path.lexists(folder)), Path())
     for folder in (there, *(folder for folder in inside if os.path.lexists(folder))):
