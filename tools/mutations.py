@@ -30,7 +30,7 @@ SECONDS = 300  # of the tests of one mutant; endless loops are killed mutants
 ROOMS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     'losses': (
         ['aibnet_arch/losses/*.py'],
-        ['tests/test_equations.py', 'tests/test_beside.py', '-k', 'loss or charbonnier or edge or frequency'],
+        ['tests/test_equations.py', 'tests/test_beside.py', '-k', 'loss or charbonnier or edge_term or frequency_term'],
     ),
     'metrics': (
         ['aibnet_arch/metrics/*.py'],
