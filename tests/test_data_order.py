@@ -162,3 +162,12 @@ def test_everything_else_is_the_wrapped_datasets():
 
     assert TracedDataset(Dataset()).opt == {'name': 'x'}
     assert TracedDataset(Dataset()).paths == ['a']
+
+
+def test_a_sampler_begins_with_the_first_epoch():
+    sampler = ScheduledSampler(
+        range(10), processes=1, rank=0, ratio=1, batch_size=2, total_iter=20, first_iter=0, seed=0
+    )
+    begun = list(sampler)
+    sampler.set_epoch(0)
+    assert list(sampler) == begun
