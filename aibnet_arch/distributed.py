@@ -70,17 +70,22 @@ def several_processes() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def in_any_process(here: Union[bool, torch.Tensor]) -> bool:
-    """Whether it is so in one process of the run or more; all of them must ask.
+def largest_of_processes(here: Union[int, torch.Tensor]) -> int:
+    """The largest of the processes' numbers; all of them must ask.
 
     Args:
-        here: in this one; a tensor on its device is brought from there once, when all have been heard.
+        here: that of this one; a tensor on its device is brought from there once, when all have been heard.
     """
     if not several_processes():
-        return bool(here)
-    flag = torch.as_tensor(here, dtype=torch.float32, device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
-    dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-    return bool(flag.item())
+        return int(here)
+    number = torch.as_tensor(here, dtype=torch.float32, device='cuda' if dist.get_backend() == 'nccl' else 'cpu')
+    dist.all_reduce(number, op=dist.ReduceOp.MAX)
+    return int(number.item())
+
+
+def in_any_process(here: Union[bool, torch.Tensor]) -> bool:
+    """Whether it is so in one process of the run or more; all of them must ask."""
+    return bool(largest_of_processes(here))
 
 
 def take_buffers_of_first(net: nn.Module) -> None:

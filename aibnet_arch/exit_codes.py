@@ -1,11 +1,14 @@
 """How a command ends: its errors become a line on standard error and an exit code."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from .errors import RunError, UserError
 from .messages import LAYOUT, printable
+from .streams import outlived
 
 # No fault of the code: disks that are full, read-only, broken or not ours.
 _OF_THE_MACHINE = (
@@ -19,6 +22,7 @@ _OF_THE_MACHINE = (
     errno.ESTALE,
     errno.ENAMETOOLONG,
 )
+EXIT_FILE = 'AIBNET_EXIT_FILE'
 INTERRUPTED = 130  # 128 and the number of the signal, as of a shell
 
 
@@ -28,6 +32,11 @@ def exit_code_of(name: str, command: Callable[[], int]) -> int:
     Returns:
         Its exit code; that of the error (see errors.py); 130 after Ctrl-C.
     """
+    with outlived():
+        return _exit_code_of(name, command)
+
+
+def _exit_code_of(name: str, command: Callable[[], int]) -> int:
     try:
         return command()
     except UserError as error:
@@ -39,5 +48,40 @@ def exit_code_of(name: str, command: Callable[[], int]) -> int:
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        print(f'{name}: {error}', file=sys.stderr)
+        print(f'{name}: {printable(error)}', file=sys.stderr)
         return RunError.exit_code
+
+
+def noted(name: str, command: Callable[[], int]) -> int:
+    """As :func:`exit_code_of`, and the code in the file that the environment variable AIBNET_EXIT_FILE names.
+
+    torchrun returns 1 whatever its processes return. The first of them writes the file when it ends, and removes that
+    of a former run when it begins: there is none after a kill.
+    """
+    path = os.environ.get(EXIT_FILE)
+    if not path or os.environ.get('RANK', '0') != '0':
+        return exit_code_of(name, command)
+    code = exit_code_of(name, lambda: _removed(Path(path)))
+    if code:
+        return code
+    code = RunError.exit_code  # of what ends with a traceback
+    try:
+        code = exit_code_of(name, command)
+    except SystemExit as error:  # argparse's
+        code = error.code if isinstance(error.code, int) else RunError.exit_code
+        raise
+    finally:
+        unwritten = exit_code_of(name, lambda: _written(Path(path), code))
+    return code or unwritten
+
+
+def _removed(path: Path) -> int:
+    if not path.parent.is_dir():
+        raise UserError(f'{EXIT_FILE}: there is no folder {path.parent}')
+    path.unlink(missing_ok=True)
+    return 0
+
+
+def _written(path: Path, code: int) -> int:
+    path.write_text(f'{code}\n')
+    return 0

@@ -5,12 +5,14 @@ import hashlib
 import io
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
 from .errors import ExistsError, RunError, UserError
+from .messages import printable
 
 PART = '.part'
 
@@ -27,19 +29,19 @@ def check_new(path: Path, *, source: Path, suffixes: Collection[str]) -> None:
         UserError: it cannot.
     """
     if path.suffix.lower() not in suffixes:
-        raise UserError(f'{path}: the name must end in {" or ".join(suffixes)}')
+        raise UserError(f'{printable(path)}: the name must end in {" or ".join(suffixes)}')
     if path.exists() and source.exists() and path.samefile(source):
-        raise UserError(f'{path} would be written over itself: give another name')
+        raise UserError(f'{printable(path)} would be written over itself: give another name')
     _refuse_existing(path)
     if not path.parent.is_dir():
-        raise UserError(f'{path}: there is no folder {path.parent}')
+        raise UserError(f'{printable(path)}: there is no folder {printable(path.parent)}')
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f'{path}: nothing may be written in {path.parent}')
+        raise UserError(f'{printable(path)}: nothing may be written in {printable(path.parent)}')
 
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = True, ending: Optional[str] = None) -> Iterator[Path]:
-    """Gives the name of a temporary file beside `path`, which takes its place if the body ends well.
+    """Gives the name of a temporary file beside `path`, which takes its place, on the disk, if the body ends well.
 
     Nobody else has that name, and the body makes the file itself (mode 'x': no link is followed). Of several
     processes that make one file without `overwrite`, one succeeds.
@@ -57,9 +59,11 @@ def whole_file(path: Path, *, overwrite: bool = True, ending: Optional[str] = No
     temporary = path.with_name(f'.{secrets.token_hex(8)}{ending or f".{path.name}{PART}"}')
     try:
         yield temporary
+        _sync_file(temporary)
         if not overwrite:
             _claim(temporary, path)
         temporary.replace(path)  # of two names for one file, which a claim may have made them, it leaves both
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -70,7 +74,7 @@ def _refuse_existing(path: Path) -> None:
 
 
 def _exists(path: Path) -> ExistsError:
-    return ExistsError(f'{path} exists already, and nothing is written over: give another name or delete it')
+    return ExistsError(f'{printable(path)} exists already, and nothing is written over: give another name or delete it')
 
 
 def _claim(temporary: Path, path: Path) -> None:
@@ -107,20 +111,76 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
                 os.fsync(file.fileno())
             if sha256_of(temporary) != hashing.hexdigest():
                 raise OSError('what was read back differs from what was written')
-        sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch turns a failed write into RuntimeError
-        raise RunError(f'{path} cannot be written: {_reason(error)}. Nothing of it is left.') from error
+        raise RunError(f'{printable(path)} cannot be written: {_reason(error)}. Nothing of it is left.') from error
     return hashing.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, UTF-8, as :func:`write_whole` does."""
-    write_bytes(path, text.encode('utf-8'))
+    # Names of files may be no text; what they hold instead has no UTF-8.
+    write_bytes(path, text.encode('utf-8', 'backslashreplace'))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file of this content, as :func:`write_whole` does."""
     write_whole(path, lambda file: file.write(content))
+
+
+def write_picture(path: Path, pixels: Any) -> None:
+    """Write a picture, in the format of its suffix, as :func:`write_whole` does; its folder is made if need be.
+
+    OpenCV encodes it and never sees the name: not all names are text to it.
+
+    Args:
+        path: ending in .png or another suffix that OpenCV knows.
+        pixels: (H, W) or (H, W, 3) BGR, uint8 or uint16.
+    """
+    import cv2
+
+    encoded, content = cv2.imencode(path.suffix, pixels)
+    if not encoded:
+        raise RunError(f'{printable(path)}: OpenCV cannot write this picture')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f'{printable(path)} cannot be written: {_reason(error)}.') from error
+    write_bytes(path, content.tobytes())
+
+
+@contextmanager
+def ascii_folder(folder: Path) -> Iterator[Path]:
+    """Another name of a folder, for libraries that crash on names that are no UTF-8, or follow the locale.
+
+    It is a link to the folder, and there as long as the body runs; the folder itself where its name is ASCII.
+    """
+    if os.name != 'posix' or _is_plain(folder):
+        yield folder
+        return
+    root = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(dir=root if root.isascii() else '/tmp') as made:
+        link = Path(made, 'folder')
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
+
+
+@contextmanager
+def ascii_file(path: Path) -> Iterator[Path]:
+    """The same for a file that is there; its name ends as before, if that is ASCII."""
+    if os.name != 'posix' or _is_plain(path):
+        yield path
+        return
+    root = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(dir=root if root.isascii() else '/tmp') as made:
+        link = Path(made, f'file{path.suffix if path.suffix.isascii() else ""}')
+        link.symlink_to(path.absolute())
+        yield link
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether any library can open it, and print its name in a message."""
+    text = str(path.absolute())
+    return text.isascii() and text.isprintable()
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
@@ -170,6 +230,14 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from .errors import UserError
+from .messages import printable
 
 try:
     import fcntl
@@ -31,7 +32,7 @@ class Lock:
 
     def __init__(self, path: Path, *, told: Optional[str] = None) -> None:
         self._path = path
-        self._told = told or f'{path} is held by another process ({{owner}}): wait for it, or end it'
+        self._told = told or f'{printable(path)} is held by another process ({{owner}}): wait for it, or end it'
         self._descriptor: Optional[int] = None
         _ALL.add(self)
 
@@ -49,10 +50,10 @@ class Lock:
             try:
                 _lock(descriptor)
             except OSError as error:
-                owner = os.read(descriptor, 200).decode(errors='replace') or 'unknown'
+                owner = os.read(descriptor, 200).decode(errors='replace')
                 os.close(descriptor)
                 if error.errno in _BUSY:
-                    raise UserError(self._told.replace('{owner}', owner)) from error
+                    raise UserError(self._told.replace('{owner}', printable(owner) or 'unknown')) from error
                 return f'{self._path}: {error.strerror}'
             self._descriptor = descriptor
             if not self._is_the_file():
@@ -93,7 +94,7 @@ class Lock:
         return descriptor
 
     def _no_file(self) -> UserError:
-        return UserError(f'{self._path} is to be a lock, but a folder, link or pipe lies there: remove it')
+        return UserError(f'{printable(self._path)} is to be a lock, but a folder, link or pipe lies there: remove it')
 
     def _is_the_file(self) -> bool:
         """Whether what is locked is what others would find."""
@@ -120,7 +121,8 @@ class RunLock(Lock):
 
     def __init__(self, folder: Path) -> None:
         told = (
-            f'another run is writing into {folder} ({{owner}}): wait until it ends or stop it, or give this one '
+            f'another run is writing into {printable(folder)} ({{owner}}): wait until it ends or stop it, or '
+            f'give this one '
             'another name'
         )
         super().__init__(folder.parent / f'.{folder.name}.lock', told=told)

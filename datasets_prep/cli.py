@@ -10,6 +10,8 @@ from pathlib import Path
 import lmdb
 
 from aibnet_arch.errors import UserError
+from aibnet_arch.messages import LAYOUT, printable
+from aibnet_arch.streams import outlived
 from datasets_prep.pool import default_workers
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -56,11 +58,12 @@ def positive(text: str) -> int:
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code: bad input gives a message and 2, without a traceback."""
-    try:
-        return main(argv)
-    except (UserError, OSError, lmdb.Error) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print('interrupted: what is stored is kept, start again to go on', file=sys.stderr)
-        return INTERRUPTED
+    with outlived():
+        try:
+            return main(argv)
+        except (UserError, OSError, lmdb.Error) as error:
+            print(f'error: {printable(error, keep=LAYOUT)}', file=sys.stderr)
+            return BAD_INPUT
+        except KeyboardInterrupt:
+            print('interrupted: what is stored is kept, start again to go on', file=sys.stderr)
+            return INTERRUPTED

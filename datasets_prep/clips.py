@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from aibnet_arch.files import ascii_file
 from datasets_prep.images import load
 from datasets_prep.trees import pictures
 
@@ -152,15 +151,8 @@ def clip_bytes(clip: Path) -> int:
 def _open(clip: Path) -> cv2.VideoCapture:
     if not clip.stat().st_size:
         raise ValueError('an empty file')
-    path = clip.absolute()
-    if str(path).isascii() or os.name != 'posix':
-        video = cv2.VideoCapture(str(path))
-    else:
-        # OpenCV crashes on names that are not UTF-8, and depends on the locale with those that are.
-        with tempfile.TemporaryDirectory() as folder:
-            link = Path(folder) / f'clip{path.suffix}'
-            link.symlink_to(path)
-            video = cv2.VideoCapture(str(link))
+    with ascii_file(clip) as named:
+        video = cv2.VideoCapture(str(named))
     if not video.isOpened():
         raise ValueError('not decodable as a video')
     return video

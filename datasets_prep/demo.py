@@ -55,7 +55,9 @@ def shipped_picture(name: str) -> np.ndarray:
     except ModuleNotFoundError as error:
         raise PrepError("the demo's pictures come with scikit-image: pip install scikit-image") from error
     path = Path(skimage.__file__).parent / 'data' / name
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    # By its content: a name that is no UTF-8 is none to OpenCV.
+    content = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
+    picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if picture is None:
         raise PrepError(f'this scikit-image does not ship {path}: install 0.22 or later')
     scale = LARGEST_SIDE / max(picture.shape[:2])

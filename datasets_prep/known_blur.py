@@ -12,13 +12,15 @@ An extent is a grey picture of 16 bit, 256 a pixel of the path that is seen ther
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from aibnet_arch.files import sync_folder, write_picture
+from aibnet_arch.locks import Lock
 from datasets_prep.cli import new_parser, run
 from datasets_prep.demo import VAL_PICTURES, Shot, demo_shots, draw_shots
 from datasets_prep.errors import PrepError
@@ -26,20 +28,43 @@ from datasets_prep.errors import PrepError
 PARTLY_PICTURES = (*VAL_PICTURES, 'brick.png')
 SHOTS_PER_PICTURE = 4
 SEED = 2026
+SETS = ('demo', 'partly')
 UNITS_PER_PIXEL = 256
 
 
 def make(output: Path) -> None:
-    """Make both sets.
+    """Make both sets; a kill at any moment leaves nothing under the final name, and the next start begins anew.
 
     Raises:
-        PrepError: `output` is there already and not empty.
+        PrepError: `output` is there already and not empty, or something else lies where it is made.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise PrepError(f'{output.absolute()} is there already: delete it, or choose another --output.')
-    rng = np.random.default_rng(SEED)
-    _write(demo_shots()[1], output / 'demo')
-    _write(draw_shots(PARTLY_PICTURES, shots=SHOTS_PER_PICTURE, steady_every=1, rng=rng), output / 'partly')
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f'{output.name}.partial')
+    told = f'Another process is making {output} ({{owner}}): wait for it, or end it.'
+    with Lock(output.with_name(f'.{output.name}.lock'), told=told):
+        _clear(partial)
+        rng = np.random.default_rng(SEED)
+        _write(demo_shots()[1], partial / SETS[0], final=output)
+        shots = draw_shots(PARTLY_PICTURES, shots=SHOTS_PER_PICTURE, steady_every=1, rng=rng)
+        _write(shots, partial / SETS[1], final=output)
+        sync_folder(partial)
+        partial.replace(output)
+        sync_folder(output.parent)
+
+
+def _clear(partial: Path) -> None:
+    """Delete what a killed process left, and nothing else.
+
+    Raises:
+        PrepError: it is not of this program's making.
+    """
+    if not partial.exists():
+        return
+    if not partial.is_dir() or any(path.name not in SETS for path in partial.iterdir()):
+        raise PrepError(f'{partial.absolute()} was not made by this program: move it away, or choose another --output.')
+    shutil.rmtree(partial)
 
 
 def encode_extent(extent: np.ndarray) -> np.ndarray:
@@ -47,15 +72,13 @@ def encode_extent(extent: np.ndarray) -> np.ndarray:
     return np.round(np.clip(UNITS_PER_PIXEL * extent, 0, 65535)).astype(np.uint16)
 
 
-def _write(shots: Sequence[Shot], folder: Path) -> None:
-    for name in ('input', 'target', 'extent'):
-        (folder / name).mkdir(parents=True)
+def _write(shots: Sequence[Shot], folder: Path, *, final: Path) -> None:
     for shot in shots:
         blurred = shot.exposure.blur(shot.sharp)
         pictures = {'input': blurred, 'target': shot.sharp, 'extent': encode_extent(shot.exposure.extent())}
         for name, picture in pictures.items():
-            (folder / name / f'{shot.key}.png').write_bytes(cv2.imencode('.png', picture)[1].tobytes())
-    print(f'{folder}: {len(shots)} pictures')
+            write_picture(folder / name / f'{shot.key}.png', picture)
+    print(f'{final / folder.name}: {len(shots)} pictures')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -45,14 +45,22 @@ SMALL_NETWORKS = {
 # What would take long, and what takes its place.
 SHORTER = {
     '--count 40': '--count 1 --total-iter 6 --longest 1',
+    '--count 100 --signal TERM --group': '--count 1 --signal TERM',
+    '--total-iter 700 --longest 2.5': '--total-iter 200 --longest 0',
     '--size 256 256': '--size 32 32',
     '--seeds 0 1 2': '--seeds 0',
     'tools.preparation_benchmark': 'tools.preparation_benchmark --pairs 2 --repeats 1',
     'tools.gpu_benchmark': 'tools.gpu_benchmark --tiny --size 32 48 --crop 32 --batches 2 --repeats 1 --only layouts',
     'metric_benchmark': 'metric_benchmark --repeats 1',
 }
-# These need a network or several machines.
-NOT_HERE = ('basicsr app', 'python -m datasets_prep.small', 'python -m datasets_prep.box', 'torchrun --nnodes')
+# These need a network, several machines, or minutes; the app serves until it is stopped.
+NOT_HERE = (
+    'basicsr app',
+    'python -m datasets_prep.small',
+    'python -m datasets_prep.box',
+    'python -m tools.elastic_trial',
+    'torchrun --nnodes',
+)
 # Words that stand for something: such a line tells the usage.
 USAGE = {'FILE', 'INPUT...', 'OUT', 'CHECKOUT', 'LQ', 'GT'}
 PROGRAMS = r'(?:basicsr|python -m|torchrun) '

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from aibnet_arch.basicsr_patches.functional_tensor import ImportableDataset
 from aibnet_arch.basicsr_patches.preparation import prepare
 from aibnet_arch.data.loading import train_loader
-from aibnet_arch.data.order import ScheduledSampler, TracedDataset, seeded
+from aibnet_arch.data.order import SampleError, ScheduledSampler, TracedDataset, seeded
 from aibnet_arch.data.prefetch import prefetched
 from aibnet_arch.errors import UserError
 from tests.training import make_dataset, options
@@ -183,3 +183,28 @@ def test_prefetching_starts_nothing_before_it_is_asked():
     time.sleep(0.05)
     assert threading.active_count() <= before  # those of earlier tests may end
     assert next(stream) == 0
+
+
+def test_an_error_from_a_worker_is_told_by_its_last_line():
+    """A loader hands it over as the text of a traceback."""
+    assert str(SampleError('Traceback ...\n  File ...\naibnet_arch.data.order.SampleError: sample 3 is bad\n')) == (
+        'sample 3 is bad'
+    )
+    assert str(SampleError('sample 3 is bad')) == 'sample 3 is bad'
+
+
+def test_everything_else_is_the_wrapped_datasets():
+    class Dataset:
+        opt, paths = {'name': 'x'}, ['a']
+
+    assert TracedDataset(Dataset()).opt == {'name': 'x'}
+    assert TracedDataset(Dataset()).paths == ['a']
+
+
+def test_a_sampler_begins_with_the_first_epoch():
+    sampler = ScheduledSampler(
+        range(10), processes=1, rank=0, ratio=1, batch_size=2, total_iter=20, first_iter=0, seed=0
+    )
+    begun = list(sampler)
+    sampler.set_epoch(0)
+    assert list(sampler) == begun

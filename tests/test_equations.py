@@ -332,3 +332,10 @@ def test_the_loss_is_the_weighted_sum_of_its_terms():
 def test_the_loss_refuses_images_of_different_shapes():
     with pytest.raises(ValueError, match='differ in shape'):
         AIBNetLoss()(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 9))
+
+
+@pytest.mark.parametrize('name', ['charbonnier_weight', 'edge_weight', 'frequency_weight', 'eps'])
+@pytest.mark.parametrize('value', [True, '1', None, -1.0, float('nan'), 1e300])
+def test_the_loss_refuses_what_is_no_weight(name, value):
+    with pytest.raises(ValueError, match=f'{name}=.*expected a number'):
+        AIBNetLoss(**{name: value})

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from basicsr import test as upstream
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..config.command_line import parse_options
 from ..data.loading import val_loader
 from ..distributed import process_group_ended, wait_for_all
+from ..evaluation.results_lock import ResultsLock
 from ..evaluation.test_report import Report
 from ..terminal import TERMINAL
 from .functional_tensor import ImportableDataset
@@ -37,19 +39,24 @@ class Testing:
 
     def __init__(self) -> None:
         self._originals: Any = {}
+        self._results = ResultsLock()
         self._report: Any = None
         self._log_file = ''
         self._pictures: dict[str, int] = {}
 
     def run(self, root_path: str) -> None:
         """Test; results go below `root_path` by default."""
-        with replaced(WHILE_TESTING, self) as self._originals:
-            upstream.test_pipeline(root_path)
+        try:
+            with replaced(WHILE_TESTING, self) as self._originals:
+                upstream.test_pipeline(root_path)
+        finally:
+            self._results.release()
         self._report.end(datasets=list(self._pictures))
 
     def parse_options(self, root_path: str, is_train: bool) -> tuple[dict, Any]:
-        """Read and checked."""
+        """Read and checked; from here on no other test writes into the folder of the results, nor renames it."""
         opt, arguments = parse_options(root_path, is_train=is_train)
+        self._results.take(Path(opt['path']['results_root']), is_first=opt['rank'] == 0)
         TERMINAL.begin(verbose=arguments.verbose, shown=opt['rank'] == 0)
         self._report = Report(opt)
         return opt, arguments

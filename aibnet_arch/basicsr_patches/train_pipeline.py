@@ -12,6 +12,7 @@ from basicsr.data import build_dataset
 from basicsr.utils.options import copy_opt_file
 
 from ..config.command_line import parse_options
+from ..config.schema.run import SAVES
 from ..data.loading import train_loader, val_loader
 from ..distributed import by_one_process, process_group_ended
 from ..errors import OptionError, StoppedError
@@ -76,6 +77,9 @@ class TrainPipeline:
         self._options = arguments.options
         TERMINAL.begin(verbose=arguments.verbose, shown=opt['rank'] == 0)
         self._report = RunReport(opt, option_file=arguments.opt)
+        STOP.saves_at_usr1 = opt['logger'].get('on_usr1') == SAVES
+        if arguments.launcher == 'pytorch':
+            STOP.follow_launcher()
         return opt, arguments
 
     def load_resume_state(self, opt: dict) -> Optional[dict]:

@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from ..errors import RunError, UserError
+from ..messages import printable
 from ..modeling import AIBNet
 from ..modeling.lean import Lean
 from ..weights.box import BOX
@@ -98,8 +99,8 @@ def evaluate(
             report.write(output)
             print(report.table())
     except OSError as error:
-        raise RunError(f'the results cannot be written to {output}: {error}') from error
-    print(f'{len(items)} picture(s): see {output}')
+        raise RunError(f'the results cannot be written to {printable(output)}: {error}') from error
+    print(f'{len(items)} picture(s): see {printable(output)}')
 
 
 def _read(path: Union[str, Path], *, param_key: Optional[str], window: Union[int, str, None]) -> AIBNet:
@@ -120,19 +121,24 @@ def _folders(items: Sequence[Item], output: Path) -> dict[str, Path]:
         UserError: the output is a file, holds input, or two names give one folder.
     """
     if output.exists() and not output.is_dir():
-        raise UserError(f'-o {output} is a file: name a folder')
+        raise UserError(f'-o {printable(output)} is a file: name a folder')
     folders: dict[str, Path] = {}
     for item in items:
         folder = output / (re.sub(r'[\\/:\0]', '_', item.name).strip('. ') or '_')
         if folder in folders.values():
-            raise UserError(f'{item.lq}: the results of another picture go to {folder}, too. Rename one.')
+            raise UserError(
+                f'{printable(item.lq)}: the results of another picture go to {printable(folder)}, too. Rename one.'
+            )
         folders[item.name] = folder
         for source in (item.lq, item.gt, item.extent, item.mask):
             if source is None:
                 continue
             place = source.path.resolve()
             if output.resolve() in (place, *place.parents):  # an LMDB is a folder itself
-                raise UserError(f'{source} lies in the output folder {output}: choose another, nothing is overwritten')
+                raise UserError(
+                    f'{printable(source)} lies in the output folder {printable(output)}: choose another, '
+                    f'nothing is overwritten'
+                )
     return folders
 
 

@@ -15,6 +15,7 @@ from typing import Any, Optional
 
 from ..errors import CheckpointError
 from ..files import sha256_of
+from ..messages import printable
 from ..weights.plain_file import read_plain
 
 _OWN = 'sha256_of_this'
@@ -69,6 +70,9 @@ class CheckpointFolder:
         # What a bit makes of it may still be JSON, and another best value.
         if not isinstance(record, dict) or record.pop(_OWN, None) != _checksum_of(record):
             raise CheckpointError(f'{path.name} is damaged: its checksum does not agree')
+        problem = _problem_of(record)
+        if problem:
+            raise CheckpointError(f'{path.name} is damaged: {problem}')
         if record['iteration'] != iteration:
             raise CheckpointError(f'{path.name} is the record of iteration {record["iteration"]}')
         return record
@@ -92,7 +96,7 @@ class CheckpointFolder:
         for name, checksum in (checksums or {}).items():
             path = (self.states if name.endswith('.state') else self.models) / name
             if not path.is_file():
-                raise CheckpointError(f'{name} is missing')
+                raise CheckpointError(f'{printable(name)} is missing')
             if sha256_of(path) != checksum:
                 raise CheckpointError(f'{name} ({path.stat().st_size} bytes) differs from what was saved: damaged')
         state = read_plain(state_path)
@@ -123,6 +127,32 @@ class CheckpointFolder:
             except CheckpointError as error:
                 skipped.append(f'iteration {iteration}: {error}')
         return None, skipped
+
+
+def _problem_of(record: Mapping[str, Any]) -> str:
+    """What a record of the right checksum does not say as it should; somebody may have crafted it."""
+    if type(record.get('iteration')) is not int:
+        return 'it is of no iteration'
+    checksums, best = record.get('sha256'), record.get('best_metrics')
+    if not isinstance(checksums, dict) or not all(
+        Path(name).name == name and isinstance(value, str) for name, value in checksums.items()
+    ):
+        return 'it names no files with their checksums'
+    if best is not None and not _are_best_metrics(best):
+        return 'its best metrics are none'
+    return ''
+
+
+def _are_best_metrics(best: Any) -> bool:
+    datasets = best.values() if isinstance(best, dict) else [None]
+    entries = [entry for metrics in datasets for entry in (metrics.values() if isinstance(metrics, dict) else [None])]
+    return all(
+        isinstance(entry, dict)
+        and entry.get('better') in ('higher', 'lower')
+        and type(entry.get('val')) in (int, float)
+        and type(entry.get('iter')) in (int, float)
+        for entry in entries
+    )
 
 
 def sealed(record: Mapping[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
 """``basicsr convert``: weights from .pth to .safetensors and back."""
 
 import argparse
+import os
 from pathlib import Path
 
 from ..messages import printable
@@ -10,7 +11,7 @@ from ..weights.conversion import convert, named
 def run_convert(argv: list[str]) -> int:
     """Convert, and say what was done; the exit code."""
     arguments = _parser().parse_args(argv)
-    source, target = Path(arguments.source).expanduser(), Path(arguments.target).expanduser()
+    source, target = Path(os.path.expanduser(arguments.source)), Path(os.path.expanduser(arguments.target))
     kept, dropped = convert(source, target, param_key=arguments.param_key)
     print(f'{target}: {printable(", ".join(map(named, kept)))}, read back bit-equal')
     if dropped:

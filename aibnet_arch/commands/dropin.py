@@ -1,6 +1,7 @@
 """``basicsr dropin``: put AIBNet into a checkout of BasicSR, NAFNet or Restormer, and take it out again."""
 
 import argparse
+import os
 from pathlib import Path
 
 from ..dropin.checkout import installed_instead, kind_of
@@ -20,7 +21,7 @@ def run_dropin(argv: list[str]) -> int:
         UserError: the folder is no such checkout, or files are in the way or changed.
     """
     arguments = _parser().parse_args(argv)
-    folder = Path(arguments.checkout).expanduser()
+    folder = Path(os.path.expanduser(arguments.checkout))
     if arguments.undo:
         for path in take_out(folder):
             print(f'removed {path}')

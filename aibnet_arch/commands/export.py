@@ -1,6 +1,7 @@
 """``basicsr export``: a network as ONNX."""
 
 import argparse
+import os
 from pathlib import Path
 
 from ..weights.onnx_export import export
@@ -10,8 +11,8 @@ def run_export(argv: list[str]) -> int:
     """Export; the exit code."""
     arguments = _parser().parse_args(argv)
     export(
-        Path(arguments.source).expanduser(),
-        Path(arguments.target).expanduser(),
+        Path(os.path.expanduser(arguments.source)),
+        Path(os.path.expanduser(arguments.target)),
         size=tuple(arguments.size) if arguments.size else None,
         up_to=arguments.up_to,
         opset=arguments.opset,

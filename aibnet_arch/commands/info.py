@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def run_info(argv: list[str]) -> int:
     descriptions, code = [], 0
     for name in arguments.files:
         try:
-            description = describe(Path(name).expanduser())
+            description = describe(Path(os.path.expanduser(name)))
         except CheckpointError as error:
             print(f'basicsr info: {printable(error, keep=LAYOUT)}', file=sys.stderr)
             code = 2

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Optional
 
 from ..basicsr_patches.preparation import prepare
-from ..exit_codes import exit_code_of
+from ..exit_codes import noted
 from ..messages import did_you_mean
 
 
@@ -86,4 +86,4 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if name not in COMMANDS:
         print(f'basicsr: no command {name!r}{did_you_mean(name, list(COMMANDS))}\n\n{usage()}', file=sys.stderr)
         return 2
-    return exit_code_of(f'basicsr {name}', lambda: COMMANDS[name].run(rest))
+    return noted(f'basicsr {name}', lambda: COMMANDS[name].run(rest))

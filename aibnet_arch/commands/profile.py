@@ -20,6 +20,7 @@ from ..config.overrides import apply_overrides
 from ..errors import OptionError, UserError
 from ..files import write_text
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer
+from ..messages import printable
 from ..profiling.limits import LIMITS, add_limits, check_picture, write_roofline
 from ..profiling.measuring import copy_rate, matrix_rate, measure
 from ..profiling.run_plan import plan_of_options, plan_text
@@ -193,7 +194,11 @@ def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 def _network(network_opt: dict[str, Any]) -> nn.Module:
     from basicsr.archs import build_network
 
-    return build_network(deepcopy(dict(network_opt)))
+    try:
+        return build_network(deepcopy(dict(network_opt)))
+    except Exception as error:  # whatever the constructor of somebody's network raises: it is told, not hidden
+        told = printable(error) or type(error).__name__
+        raise UserError(f'network_g: {network_opt["type"]} cannot be built with these options: {told}') from error
 
 
 def _networks(network_opt: dict[str, Any], beside: Iterable[str]) -> Iterator[tuple[str, nn.Module]]:

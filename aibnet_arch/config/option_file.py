@@ -11,6 +11,7 @@ from typing import Any, Union
 import yaml
 
 from ..errors import OptionError
+from ..messages import printable
 
 
 class _Loader(yaml.SafeLoader):
@@ -26,6 +27,14 @@ class _Loader(yaml.SafeLoader):
         self.flatten_mapping(node)  # merge keys, `<<`
         return OrderedDict(self.construct_pairs(node, deep=True))
 
+    def whole_number(self, node: yaml.ScalarNode) -> int:
+        value = self.construct_yaml_int(node)
+        if value.bit_length() > MOST_BITS:  # Python itself refuses to print some of those
+            raise yaml.constructor.ConstructorError(
+                None, None, f'a number of {value.bit_length():,d} bits: no option takes it', node.start_mark
+            )
+        return value
+
     def _refuse_duplicates(self, node: yaml.MappingNode) -> None:
         lines: dict[Hashable, int] = {}
         for key_node, _ in node.value:
@@ -39,11 +48,13 @@ class _Loader(yaml.SafeLoader):
 # YAML 1.1, which PyYAML reads, wants 1.0e-3; people write 1e-3, and YAML 1.2 agrees with them.
 _FLOAT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.mapping)
+_Loader.add_constructor('tag:yaml.org,2002:int', _Loader.whole_number)
 _Loader.add_implicit_resolver('tag:yaml.org,2002:float', _FLOAT, list('-+.0123456789'))
 
 # No option file comes near: beyond, it is a data file by mistake, or made to fill the memory.
 LARGEST = 1_000_000  # bytes
 MOST_VALUES = 100_000
+MOST_BITS = 2048  # of a whole number
 
 
 def load_option_file(path: Union[str, Path]) -> OrderedDict:
@@ -57,16 +68,16 @@ def load_option_file(path: Union[str, Path]) -> OrderedDict:
     """
     path = Path(path)
     if not os.path.isfile(path):
-        raise OptionError([f'no option file {path}'])
+        raise OptionError([f'no option file {printable(path)}'])
     if path.stat().st_size > LARGEST:
-        raise OptionError([f'{path} has {path.stat().st_size:,d} bytes: that is no option file'])
+        raise OptionError([f'{printable(path)} has {path.stat().st_size:,d} bytes: that is no option file'])
     try:
         text = path.read_text(encoding='utf-8')
     except UnicodeDecodeError as error:
-        raise OptionError([f'{path} is no text file: {error}']) from error
-    options = parse_yaml(text, name=str(path))
+        raise OptionError([f'{printable(path)} is no text file: {error}']) from error
+    options = parse_yaml(text, name=printable(path))
     if not isinstance(options, OrderedDict):
-        raise OptionError([f'{path} must hold keys and values, not a {type(options).__name__}'])
+        raise OptionError([f'{printable(path)} must hold keys and values, not a {type(options).__name__}'])
     return options
 
 
@@ -89,7 +100,7 @@ def parse_yaml(text: str, *, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         raise OptionError([f'{_place(name, error)}: {error.problem}']) from error
     except Exception as error:  # PyYAML stumbles in many ways, e.g. over a list as a key or `!!bool maybe`
-        raise OptionError([f'{name} is no YAML: {error or type(error).__name__}']) from error
+        raise OptionError([f'{name} is no YAML: {printable(error) or type(error).__name__}']) from error
     if loader.problems:
         raise OptionError(loader.problems)
     return value

@@ -1,9 +1,14 @@
 """What is wrong with options, as records: where, what, and what to do. They are put into words once, at the end."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
+from ..messages import printable
+
+# Our own lists go on in indented lines; another line is not ours.
+_FORGED, _ESCAPED = re.compile(r'\n(?! )'), r'\\n'
 Place = tuple[str, ...]  # ('train', 'optim_g', 'lr')
 
 
@@ -31,7 +36,8 @@ class Problem:
     spoils: Optional[tuple[Place, ...]] = None
 
     def __str__(self) -> str:
-        return f'{".".join(self.place)}{self.joint if self.place else ""}{self.text}{self.fix}'
+        place = '.'.join(map(printable, self.place)) + self.joint if self.place else ''
+        return place + _FORGED.sub(_ESCAPED, self.text + self.fix)
 
     @property
     def spoiled(self) -> tuple[Place, ...]:

@@ -7,9 +7,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..distributed import share_of_process
-from ..signals import ignore_signals
 from .order import ScheduledSampler, TracedDataset
-from .prefetch import PrefetchingLoader
+from .prefetch import PrefetchingLoader, SteadyLoader
 
 
 def train_loader(dataset: TracedDataset, opt: Mapping[str, Any], *, first_iter: int) -> DataLoader:
@@ -45,14 +44,13 @@ def train_loader(dataset: TracedDataset, opt: Mapping[str, Any], *, first_iter: 
         'batch_size': batch_size,
         'sampler': sampler,
         'num_workers': workers,
-        'worker_init_fn': ignore_signals,
         'pin_memory': opt['num_gpu'] != 0 and torch.cuda.is_available() if pinned is None else pinned,
         'persistent_workers': workers > 0 if persistent is None else persistent,
         'generator': _own_generator(opt['manual_seed']),
     }
     if options.get('prefetch_mode') == 'cpu':
         return PrefetchingLoader(dataset, ahead=options.get('num_prefetch_queue', 1), **arguments)
-    return DataLoader(dataset, **arguments)
+    return SteadyLoader(dataset, **arguments)
 
 
 def val_loader(dataset: TracedDataset, *, seed: int) -> DataLoader:

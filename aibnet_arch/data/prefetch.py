@@ -1,4 +1,4 @@
-"""Fetch batches in a thread, ahead of the one who uses them."""
+"""Loaders whose workers no signal ends, and that fetch batches in a thread, ahead of the one who uses them."""
 
 import queue
 import threading
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
+
+from ..signals import held_back, ignore_signals
 
 Item = TypeVar('Item')
 _END = object()
@@ -37,7 +39,22 @@ def prefetched(items: Iterable[Item], *, ahead: int) -> Iterator[Item]:
         yield item
 
 
-class PrefetchingLoader(DataLoader):
+class SteadyLoader(DataLoader):
+    """A loader whose workers no signal ends, not even while they start.
+
+    Args:
+        dataset, arguments: of DataLoader.
+    """
+
+    def __init__(self, dataset: Dataset, **arguments: Any) -> None:
+        super().__init__(dataset, worker_init_fn=ignore_signals, **arguments)
+
+    def __iter__(self) -> Any:
+        with held_back():  # it starts the workers
+            return super().__iter__()
+
+
+class PrefetchingLoader(SteadyLoader):
     """A loader whose batches are fetched in advance.
 
     In the place of BasicSR's PrefetchDataLoader, which hangs without workers, and with them when a sample fails.

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
-import cv2
 import numpy as np
 import torch
 
 from ..config.option_file import load_option_file
 from ..errors import UserError
+from ..files import write_picture
 from ..metrics import calculate_ssim_3d
 from ..modeling import AIBNet
 from ..weights.weight_file import WeightFile
@@ -58,8 +58,7 @@ def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple
     means = {name: tuple(np.mean(values, axis=0)) for name, values in scores.items()}
     _print_table(means, dataset_name=opt['datasets']['val']['name'], count=len(rows))
     picture = experiment / 'before_after_truth.png'
-    if not cv2.imwrite(str(picture), _side_by_side(rows)):
-        raise UserError(f'{picture} cannot be written')
+    write_picture(picture, _side_by_side(rows))
     print(f'before / after / truth: {picture.resolve()}')
     return means
 

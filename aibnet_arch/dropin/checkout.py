@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from ..errors import UserError
+from ..messages import printable
 from . import contents
 
 
@@ -90,18 +91,19 @@ def kind_of(folder: Path) -> Kind:
         UserError: of nothing that is known; the message says what was looked for.
     """
     if not folder.is_dir():
-        raise UserError(f'{folder}: there is no such folder')
+        raise UserError(f'{printable(folder)}: there is no such folder')
     for file in ('basicsr/train.py', 'setup.py'):
         if not (folder / file).is_file():
             raise UserError(
-                f'{folder} is no checkout of BasicSR: it has no {file}. Give the folder that `git clone` made of '
+                f'{printable(folder)} is no checkout of BasicSR: it has no {file}. Give the folder that `git '
+                f'clone` made of '
                 'BasicSR, NAFNet or Restormer.'
             )
     for kind in KINDS:
         if all(name in _defined(folder / file) for file, name in kind.marks.items()):
             return kind
     known = '; '.join(kind.told for kind in KINDS)
-    raise UserError(f'{folder} has a BasicSR, but none that this command knows. It knows: {known}')
+    raise UserError(f'{printable(folder)} has a BasicSR, but none that this command knows. It knows: {known}')
 
 
 def _defined(path: Path) -> set[str]:
@@ -111,7 +113,7 @@ def _defined(path: Path) -> set[str]:
     except FileNotFoundError:
         return set()
     except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f'{path} cannot be read: {error}') from error
+        raise UserError(f'{printable(path)} cannot be read: {error}') from error
     return {node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
 
 

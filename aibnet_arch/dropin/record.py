@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import UserError
+from ..messages import printable
 
 RECORD = '.aibnet-dropin.json'
 
@@ -32,13 +33,15 @@ def put(folder: Path, files: Mapping[str, str]) -> bool:
         if _read(folder)['files'] == wanted and all(_state(folder, path, wanted[path]) == 'ours' for path in wanted):
             return False
         raise UserError(
-            f'{folder}: AIBNet was dropped in here before, with other settings or another version, or its files have '
+            f'{printable(folder)}: AIBNet was dropped in here before, with other settings or another version, '
+            f'or its files have '
             'changed. Undo that first: basicsr dropin CHECKOUT --undo'
         )
     in_the_way = [path for path in files if os.path.lexists(folder / path)]
     if in_the_way:
         raise UserError(
-            f'{folder}: {", ".join(in_the_way)} is there already, and not written by this command. Nothing was '
+            f'{printable(folder)}: {", ".join(in_the_way)} is there already, and not written by this command. '
+            f'Nothing was '
             'written. Move it away first.'
         )
     missing = sorted({str(parent) for path in files for parent in Path(path).parents if not (folder / parent).exists()})
@@ -69,13 +72,14 @@ def take_out(folder: Path) -> list[str]:
         UserError: nothing was put there, or a file is not as it was written; then nothing is removed.
     """
     if not (folder / RECORD).exists():
-        raise UserError(f'{folder}: nothing to undo, there is no {RECORD}')
+        raise UserError(f'{printable(folder)}: nothing to undo, there is no {RECORD}')
     record = _read(folder)
     states = {path: _state(folder, path, checksum) for path, checksum in record['files'].items()}
     changed = [path for path, state in states.items() if state == 'changed']
     if changed:
         raise UserError(
-            f'{folder}: {", ".join(changed)} changed since it was written. Nothing was removed. Move it away or delete '
+            f'{printable(folder)}: {", ".join(changed)} changed since it was written. Nothing was removed. Move '
+            f'it away or delete '
             'it, and undo again.'
         )
     try:
@@ -129,5 +133,5 @@ def _read(folder: Path) -> dict:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f'{folder / RECORD} is damaged ({error}): remove what it names by hand, and then it') from error
     if not inside:
-        raise UserError(f'{folder / RECORD} names files outside of {folder}: nothing was removed')
+        raise UserError(f'{folder / RECORD} names files outside of {printable(folder)}: nothing was removed')
     return record

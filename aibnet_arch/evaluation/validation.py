@@ -9,11 +9,11 @@ input and the gain, the same picture files, and under ``basicsr test`` also a ta
 import math
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
-from os import path as osp
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,13 +22,15 @@ import torch
 from tqdm import tqdm
 
 from ..distributed import from_all_processes
-from ..errors import RunError, StoppedError, UserError
+from ..errors import StoppedError, UserError
+from ..files import write_picture
 from ..metrics import EvaluationTable
 from ..modeling.padding import pad_to_multiple
 from ..signals import STOP
 from ..terminal import TERMINAL, figures
 from .measuring import Figures, Metric
 from .metric_processes import MetricProcesses, result_of
+from .picture_names import picture_names, plain_name
 from .result_page import ResultPage
 from .several import column
 from .shown_pictures import ShownPictures
@@ -139,6 +141,7 @@ def _rows(
     want_input = bool(metrics) and val_options.get('measure_input', True)
     # In training the input is the same at each validation.
     known: dict[int, Figures] = model.known_inputs.setdefault(dataset_name, {}) if model.opt['is_train'] else {}
+    names = picture_names(dataloader.dataset)
     rows: list[dict] = []
     waiting: deque[tuple[_Restored, Future[list[Figures]]]] = deque()
 
@@ -164,7 +167,10 @@ def _rows(
         for number, sample in enumerate(tqdm(pictures, total=len(dataloader), unit='image', disable=not bar)):
             if STOP.name is not None:
                 return rows
-            restored = _restore(model, sample, dataset_name, current_iter, save_img=save_img, page=page)
+            path = sample['lq_path'][0]
+            name = names.get(path) or plain_name(path)
+            place = partial(_picture_path, model.opt, dataset_name, name, current_iter) if save_img else None
+            restored = _restore(model, sample, name, place=place, page=page)
             if shown.wants_more() and restored.before is not None:
                 after = restored.results[0].picture
                 shown.add(restored.name, before=restored.before, after=after, truth=restored.truth)
@@ -181,12 +187,11 @@ def _rows(
 
 
 def _restore(
-    model: Any, sample: Mapping, dataset_name: str, current_iter: Any, *, save_img: bool, page: Optional[ResultPage]
+    model: Any, sample: Mapping, name: str, *, place: Optional[Callable[..., Path]], page: Optional[ResultPage]
 ) -> _Restored:
-    """Run the networks on one picture, and write what came out if it is to be written."""
-    from basicsr.utils import imwrite, tensor2img
+    """Run the networks on one picture, and write what came out to the `place` of each."""
+    from basicsr.utils import tensor2img
 
-    name = osp.splitext(osp.basename(sample['lq_path'][0]))[0]
     model.feed_data(sample)
     given = model.lq
     results: list[_Result] = []
@@ -212,12 +217,9 @@ def _restore(
     before = tensor2img([visuals['lq']]) if 'lq' in visuals else None
     if hasattr(model, 'gt'):
         del model.gt
-    for result in results if save_img else ():
-        path = _picture_path(model.opt, dataset_name, name, current_iter, label=result.label)
-        try:
-            imwrite(result.picture, path)
-        except OSError as error:
-            raise RunError(f'{path} cannot be written: {error}') from error
+    if place is not None:
+        for result in results:
+            write_picture(place(label=result.label), result.picture)
     return _Restored(name, results, truth, before, maps)
 
 
@@ -283,9 +285,9 @@ def _gathered(rows: list[dict]) -> tuple[list[dict], bool]:
     return [row for turn in turns for row in turn if row is not None], any(stopped for _, stopped in shares)
 
 
-def _picture_path(opt: dict, dataset_name: str, name: str, current_iter: Any, *, label: Optional[str]) -> str:
+def _picture_path(opt: dict, dataset_name: str, name: str, current_iter: Any, *, label: Optional[str]) -> Path:
     """Where BasicSR puts a restored picture; `label` is the network's if there are several."""
-    folder = opt['path']['visualization']
+    folder = Path(opt['path']['visualization'])
     if opt['is_train']:
-        return osp.join(folder, name, f'{name}_{current_iter}.png')
-    return osp.join(folder, dataset_name, f'{name}_{label or opt["val"].get("suffix") or opt["name"]}.png')
+        return folder / name / f'{name}_{current_iter}.png'
+    return folder / dataset_name / f'{name}_{label or opt["val"].get("suffix") or opt["name"]}.png'

@@ -103,6 +103,7 @@ def is_dense(value: object) -> bool:
     """
     return (
         isinstance(value, Tensor)
+        and not value.is_nested
         and value.layout == torch.strided
         and not (value.is_meta or value.is_quantized)
         and value.numel() * value.element_size() <= value.untyped_storage().nbytes()

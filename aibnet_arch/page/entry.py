@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..errors import RunError
+from ..messages import printable
 
 PICTURES = 'pictures'  # the folder of the files, beside index.html
 KINDS = ('before', 'after', 'truth')  # further results are called after2, after3, ...
@@ -117,12 +118,12 @@ def _write(
     path = folder / f'{number:04d}-{plain}_{kind}.{ending}'
     encoded, data = cv2.imencode(f'.{ending}', picture, parameters)
     if not encoded:
-        raise RunError(f'{path}: OpenCV cannot encode a picture of {picture.shape[1]}x{picture.shape[0]}')
+        raise RunError(f'{printable(path)}: OpenCV cannot encode a picture of {picture.shape[1]}x{picture.shape[0]}')
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.tobytes())
     except OSError as error:
-        raise RunError(f'{path} cannot be written: {error}') from error
+        raise RunError(f'{printable(path)} cannot be written: {error}') from error
     return path.name
 
 

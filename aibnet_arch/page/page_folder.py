@@ -5,6 +5,7 @@ from typing import Optional
 
 from ..errors import UserError
 from ..files import PART
+from ..messages import printable
 from .entry import FILE_NAME, PICTURES
 
 INDEX = 'index.html'
@@ -20,12 +21,15 @@ def make_room(folder: Path) -> None:
     try:
         foreign = _foreign(folder)
         if foreign:
-            raise UserError(f'{folder} is to become a page, but holds {foreign}: name another folder, or move it away')
+            raise UserError(
+                f'{printable(folder)} is to become a page, but holds {printable(foreign)}: name another folder, '
+                f'or move it away'
+            )
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
         for path in (*(folder / PICTURES).iterdir(), *folder.glob(f'.*{PART}')):
             path.unlink()
     except OSError as error:
-        raise UserError(f'{folder} cannot become the folder of a page: {error}') from error
+        raise UserError(f'{printable(folder)} cannot become the folder of a page: {error}') from error
 
 
 def _foreign(folder: Path) -> Optional[str]:

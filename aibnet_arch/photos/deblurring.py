@@ -106,15 +106,20 @@ def _refuse_inputs_below(page: Path, plan: Plan) -> None:
 
 @contextmanager
 def _stopping_on_sigterm() -> Iterator[None]:
-    """SIGTERM as Ctrl-C; only the main thread of a process can."""
+    """SIGTERM and SIGHUP as Ctrl-C, those alone that nobody ignores; only the main thread of a process can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+    former = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _show(page: Page, name: str, before: np.ndarray, after: np.ndarray, *, blur_maps_of: Optional[Deblurrer]) -> None:

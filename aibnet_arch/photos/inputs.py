@@ -145,6 +145,8 @@ def check_outputs(plan: Plan, output: Path, *, overwrite: bool, skip_existing: b
             probe.unlink()
     except OSError as error:
         raise UserError(f'-o {printable(output)}: nothing can be written there ({error.strerror})') from error
+    except RecursionError as error:
+        raise UserError(f'-o: a folder {len(output.parts):,d} levels deep cannot be made') from error
     if one_case:
         problems = _meetings(plan.jobs, key=lambda path: unicodedata.normalize('NFC', str(path)).casefold())
         if problems:

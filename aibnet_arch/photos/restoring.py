@@ -39,11 +39,11 @@ class Deblurrer:
     A grey picture runs as three equal channels, of whose results the mean is taken.
 
     Args:
-            network: an AIBNet, or what :func:`.read_any_network` gives; it is moved to `device`.
+        network: an AIBNet, or what :func:`.read_any_network` gives; it is moved to `device`.
         device: 'auto' (a GPU of CUDA if there is one), 'cpu', 'cuda', 'cuda:1', 'mps' (Apple's; never run here).
         up_to: stop after this sub-decoder; for an AIBNet.
         window: take statistics over a window of that many pixels (:class:`.Lean`); for AIBNet, NAFNet and UFPNet.
-            autocast: 'bf16' or 'fp16' (on GPUs alone).
+        autocast: 'bf16' or 'fp16' (on GPUs alone).
         self_ensemble: mean over the 4 flips of each tile, or the 8 flips and transposes, in that many times the time.
             Transposes help a network alone that has seen transposed pictures in training.
         tile: side of the tiles; 'whole': no tiles; None: as large as the memory limit allows, whole if possible.

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..errors import PictureError
+from ..files import ascii_file, ascii_folder
 from .video_av import restore_with_av
 from .video_ffmpeg import restore_with_ffmpeg
 
@@ -98,7 +99,9 @@ def _restore_with_opencv(
 ) -> int:
     written = 0
     codec = cv2.VideoWriter.fourcc(*CODECS[output.suffix.lower()])
-    writer = cv2.VideoWriter(str(output), cv2.CAP_FFMPEG, codec, shape.fps, (shape.width, shape.height))
+    with ascii_folder(output.parent) as folder:  # the name in it is a temporary one, and ASCII
+        named = str(folder / output.name)
+        writer = cv2.VideoWriter(named, cv2.CAP_FFMPEG, codec, shape.fps, (shape.width, shape.height))
     try:
         if not writer.isOpened():
             raise PictureError(f'OpenCV cannot write a video of {shape.width}x{shape.height} as {output.suffix}')
@@ -140,7 +143,10 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     if not path.is_file():
         raise PictureError('there is no such file (any more), or it is a folder, pipe or device')
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not path.stat().st_size:
+        raise PictureError('it is empty')
+    with ascii_file(path) as named:
+        capture = cv2.VideoCapture(str(named), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise PictureError('OpenCV cannot open it: it is damaged, or no video, or of a codec that OpenCV has not')

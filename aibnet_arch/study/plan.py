@@ -24,7 +24,7 @@ from typing import Any, Optional
 
 from ..config.option_file import load_option_file
 from ..errors import OptionError, UserError
-from ..messages import did_you_mean
+from ..messages import did_you_mean, printable
 from .scaling import scale_iterations
 
 PLAN_KEYS = ('base', 'seeds', 'runs')
@@ -176,25 +176,29 @@ def _entry(item: Any, seeds: tuple[int, ...], number: int) -> Entry:
         if not options.get(key) and not (key == 'path' and key in options)
     ]
     if missing:
-        raise OptionError([f'{file} holds no options of training: {", ".join(missing)} missing'])
+        raise OptionError([f'{printable(file)} holds no options of training: {", ".join(missing)} missing'])
     sections = ('datasets', 'path', 'train', 'logger', 'val')
     wrong = [key for key in sections if options.get(key) is not None and not isinstance(options[key], Mapping)]
     if wrong:
-        raise OptionError([f'{file}: {key}: expected keys and values' for key in wrong])
+        raise OptionError([f'{printable(file)}: {key}: expected keys and values' for key in wrong])
     total = options['train'].get('total_iter')
     if type(total) is not int or total < 1:
-        raise OptionError([f'{file}: train.total_iter: expected a number of iterations, found {total!r}'])
+        raise OptionError([f'{printable(file)}: train.total_iter: expected a number of iterations, found {total!r}'])
     if not (options.get('val') or {}).get('metrics') or not options['val'].get('val_freq'):
-        raise OptionError([f'{file}: a study compares what validations find: set val.val_freq and val.metrics'])
+        raise OptionError(
+            [f'{printable(file)}: a study compares what validations find: set val.val_freq and val.metrics']
+        )
     if not isinstance(options['name'], str):
-        raise OptionError([f'{file}: name: expected text, found {options["name"]!r}'])
+        raise OptionError([f'{printable(file)}: name: expected text, found {options["name"]!r}'])
     if 'train' not in options['datasets']:
-        raise OptionError([f'{file} holds no options of training: datasets.train is missing'])
+        raise OptionError([f'{printable(file)} holds no options of training: datasets.train is missing'])
     if not any(phase.startswith('val') for phase in options['datasets']):
-        raise OptionError([f'{file}: a study compares what validations find: datasets has no val'])
+        raise OptionError([f'{printable(file)}: a study compares what validations find: datasets has no val'])
     options['path'] = options['path'] or {}
     if options['path'].get('resume_state'):
-        raise OptionError([f'{file}: path.resume_state: a study begins at the first iteration; leave it out'])
+        raise OptionError(
+            [f'{printable(file)}: path.resume_state: a study begins at the first iteration; leave it out']
+        )
     weights = item.get('weights') or {}
     if not isinstance(weights, Mapping):
         raise OptionError([f'{place}: weights: expected keys of `path` and names of runs, found {weights!r}'])

@@ -19,6 +19,7 @@ from ..weights.pretrained import load_encoder, load_stages
 from ..weights.wanted import Wanted
 from ..weights.weight_file import WeightFile
 from .aibnet_options import check_options
+from .crafted_state import refuse_unfit
 from .scaled_step import scaled_step
 from .settings import TrainingSettings
 from .stage_plan import StagePlan
@@ -171,6 +172,7 @@ class AIBNetModel(SRModel):
                 ]
             )
         self._start_stage(iteration)
+        refuse_unfit(resume_state, self)
         super().resume_training(resume_state)
 
     # Training

@@ -72,8 +72,16 @@ class History:
         if not self._path.is_file():
             return []
         try:
-            return [json.loads(line) for line in self._path.read_text().splitlines()]
-        except ValueError as error:
+            rows = [json.loads(line) for line in self._path.read_text().splitlines()]
+            for row in rows:
+                if (
+                    not isinstance(row, dict)
+                    or type(row.get('iteration')) is not int
+                    or not {'dataset', 'metrics'} <= set(row)
+                ):
+                    raise ValueError('a line is of no validation')
+            return rows
+        except (ValueError, RecursionError) as error:
             raise UserError(f'{self._path} is damaged ({error}): delete it, or bring a whole one back') from error
 
     def note(

@@ -11,9 +11,10 @@ from typing import Any, Optional
 from basicsr.utils import get_root_logger
 
 from ..data.patch_schedule import PatchSchedule
-from ..distributed import from_all_processes, in_any_process
+from ..distributed import from_all_processes, largest_of_processes
 from ..errors import StoppedError, UserError
-from ..signals import STOP
+from ..signals import SAVE, STOP, STOP_NOW
+from .crafted_state import refuse_unfit
 from .history import TrainingClock
 from .progress import TrainingProgress
 from .random_states import random_states, set_random_states
@@ -59,6 +60,8 @@ class TrainedModel:
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         """Before the first iteration: optimizers, schedules, stage, and all that a checkpoint holds beside them."""
         iteration = self._iteration = self._saved = resume_state['iter']
+        if not hasattr(self._model, '_start_stage'):  # such a model does it when its optimizers are those of the stage
+            refuse_unfit(resume_state, self._model)
         resume_state['epoch'] = iteration // self._batches_per_epoch
         try:
             self._model.resume_training(resume_state)
@@ -81,11 +84,16 @@ class TrainedModel:
             get_root_logger().warning(f'{what}: it will not go on to the last bit as the former would have.')
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
-        """The moment between two iterations: here a signal stops the run. A stage may begin."""
+        """The moment between two iterations: here a signal stops the run, or has it saved. A stage may begin."""
         for loader in self._validations.owed():
             self.validation(loader, self._iteration, self._tb_logger, self._opt['val']['save_img'])
-        if in_any_process(STOP.name is not None):
+        wish = largest_of_processes(STOP.wish)
+        if wish == STOP_NOW:
             self._stop()
+        if wish == SAVE:
+            self._save_if_new()
+            STOP.saved()
+            get_root_logger().info(f'SIGUSR1: iteration {self._iteration} is saved, and the run goes on.')
         self._clock.start()
         self._model.update_learning_rate(current_iter, warmup_iter=warmup_iter)
         self._guard.watch()
@@ -147,13 +155,16 @@ class TrainedModel:
             'scaler': self._model.scaler.state_dict() if hasattr(self._model, 'scaler') else {},
         }
 
+    def _save_if_new(self) -> None:
+        if self._iteration and self._saved != self._iteration:
+            self.save(self._iteration // self._batches_per_epoch, self._iteration)
+
     def _stop(self) -> None:
         """Save, and end the run."""
         name = STOP.name or 'a signal to another process'
         if not self._iteration:
             raise StoppedError(f'stopped by {name} before the first iteration: there is nothing to save')
-        if self._saved != self._iteration:
-            self.save(self._iteration // self._batches_per_epoch, self._iteration)
+        self._save_if_new()
         raise StoppedError(f'stopped by {name}; iteration {self._iteration} is saved. Go on with --auto_resume.')
 
 

@@ -12,6 +12,7 @@ from ..checkpoints.folder import CheckpointFolder
 from ..config.checks import check_networks
 from ..errors import CheckpointError, OptionError, UserError
 from ..locks import RunLock
+from ..messages import printable
 from .resumed_options import changed_options, flat_options
 
 
@@ -44,10 +45,23 @@ class Resuming:
             raise UserError(message)
         state = None if choice is None else self._prepare(opt, choice)
         self.flat_options = flat_options(opt)
+        if state:
+            self._refuse_other_optimizers(state)
         if state and opt['rank'] == 0:
-            for change in changed_options(state.get('extra', {}).get('options'), self.flat_options):
-                self._warn(f'Since this checkpoint was written, {change}.')
+            for change in changed_options(_options_of(state), self.flat_options):
+                self._warn(f'Since this checkpoint was written, {printable(change)}.')
         return state
+
+    def _refuse_other_optimizers(self, state: dict[str, Any]) -> None:
+        """torch takes the state of any optimizer for any other's, and stumbles steps later."""
+        then = state.get('extra', {}).get('options', {}) if isinstance(state.get('extra', {}), dict) else {}
+        for place, now in self.flat_options.items():
+            was = then.get(place, now) if isinstance(then, dict) else now
+            if place.startswith('train.optim_') and place.endswith('.type') and was != now:
+                raise UserError(
+                    f'{place}: {now}, but the checkpoint is of {printable(was)}, whose state another optimizer cannot '
+                    'take: give that, or set path.pretrain_network_g to its weights and start anew'
+                )
 
     def release(self) -> None:
         """Let other runs into the folder."""
@@ -59,7 +73,9 @@ class Resuming:
         state = _read_state(opt, choice)
         total = opt['train']['total_iter']
         if state['iter'] > total:
-            raise UserError(f'train.total_iter: {total}, but {choice} is of iteration {state["iter"]}: the run is over')
+            raise UserError(
+                f'train.total_iter: {total}, but {printable(choice)} is of iteration {state["iter"]}: the run is over'
+            )
         check_resume(opt, state['iter'])
         for key in opt['path']:
             if key.startswith('param_key_'):  # those of a run's own files, not of what it started from
@@ -68,7 +84,7 @@ class Resuming:
         if problems:
             raise OptionError(problems)
         if opt.pop('manual_seed_is_drawn', False):
-            opt['manual_seed'] = state.get('extra', {}).get('manual_seed', opt['manual_seed'])
+            opt['manual_seed'] = _drawn_seed(state, opt['manual_seed'])
         self.first_iter = state['iter']
         return state
 
@@ -113,6 +129,17 @@ class Resuming:
         self.warnings.append(message)
 
 
+def _options_of(state: dict[str, Any]) -> Any:
+    extra = state.get('extra', {})
+    return extra.get('options') if isinstance(extra, dict) else None
+
+
+def _drawn_seed(state: dict[str, Any], otherwise: int) -> int:
+    extra = state.get('extra', {})
+    seed = extra.get('manual_seed') if isinstance(extra, dict) else None
+    return seed if type(seed) is int and 0 <= seed < 2**31 else otherwise
+
+
 def _read_state(opt: dict[str, Any], path: str) -> dict[str, Any]:
     """Read and verify a training state.
 
@@ -122,10 +149,13 @@ def _read_state(opt: dict[str, Any], path: str) -> dict[str, Any]:
     name = Path(path)
     if name.suffix != '.state' or not name.stem.isdecimal():
         raise UserError(
-            f'path.resume_state: {path} is no training state (training_states/5000.state, say). To start from the '
+            f'path.resume_state: {printable(path)} is no training state (training_states/5000.state, say). To '
+            f'start from the '
             'weights of a network, set path.pretrain_network_g.'
         )
     try:
         return CheckpointFolder(models=Path(opt['path']['models']), states=name.parent).read(int(name.stem))
     except CheckpointError as error:
-        raise UserError(f'path.resume_state: {path}: {error}. --auto_resume takes the newest that is whole.') from error
+        raise UserError(
+            f'path.resume_state: {printable(path)}: {error}. --auto_resume takes the newest that is whole.'
+        ) from error

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import RunError, UserError
 from ..files import check_new
-from ..messages import some
+from ..messages import printable, some
 from .box import weights_path
 from .layouts import architecture_of
 from .plain_file import SAFETENSORS
@@ -57,31 +57,37 @@ def _only(weights: WeightFile, param_key: str, *, where: Path) -> tuple[WeightFi
         return WeightFile(entries={param_key: weights.entries[None]}), []
     if param_key not in weights.entries:
         keys = ', '.join(named(key) for key in weights.entries)
-        raise UserError(f'{where} has no entry {param_key!r}; it has: {keys}')
+        raise UserError(f'{printable(where)} has no entry {param_key!r}; it has: {printable(keys)}')
     dropped = [str(key) for key in (*weights.entries, *weights.others) if key != param_key]
     return replace(weights, entries={param_key: weights.entries[param_key]}, others={}), dropped
 
 
 def _refuse_loss(weights: WeightFile, *, source: Path, target: Path) -> None:
-    keys = ' or '.join(str(key) for key in weights.entries if key is not None)
+    keys = ' or '.join(printable(key) for key in weights.entries if key is not None)
     if weights.others:
         raise UserError(
-            f'{source} holds more than weights: {some(weights.others)}. To drop that, name the entry to keep: '
-            f'--param-key {keys}'
+            f'{printable(source)} holds more than weights: {some(weights.others)}. To drop that, name the entry '
+            f'to keep: --param-key {keys}'
         )
     if target.suffix.lower() == SAFETENSORS and len(weights.entries) > 1:
         raise UserError(
-            f'{source} holds {len(weights.entries)} state dicts, a .safetensors file one. Choose it with --param-key '
-            f'{keys} (params_ema are averaged weights); the others are dropped'
+            f'{printable(source)} holds {len(weights.entries)} state dicts, a .safetensors file one. Choose it with '
+            f'--param-key {keys} (params_ema are averaged weights); the others are dropped'
         )
     if source.suffix.lower() == target.suffix.lower():
-        raise UserError(f'{source} and {target} have one format: copy the file, or choose an entry with --param-key')
+        raise UserError(
+            f'{printable(source)} and {printable(target)} have one format: copy the file, or choose an entry '
+            'with --param-key'
+        )
 
 
 def equal_bits(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
     """Whether two state dicts have the same keys, shapes, types and bits; a NaN equals itself."""
     return set(first) == set(second) and all(
-        value.shape == second[key].shape
+        value == second[key]
+        if not isinstance(value, Tensor)  # what a network saves beside its weights may be anything
+        else isinstance(second[key], Tensor)
+        and value.shape == second[key].shape
         and value.dtype == second[key].dtype
         and torch.equal(_bytes(value), _bytes(second[key]))
         for key, value in first.items()

@@ -90,7 +90,8 @@ def compare_with_record(path: Path, digest: str) -> Optional[str]:
 
 
 def _entry(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    floating = {str(key): value for key, value in state.items() if value.is_floating_point()}
+    tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+    floating = {key: value for key, value in tensors.items() if value.is_floating_point()}
     layout = recognise(state)
     if layout is None:
         name = architecture_by_spandrel(unwrapped(state))

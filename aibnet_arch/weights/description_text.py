@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..messages import printable, some
 from .wanted import at, options_tree
 
 # Of the training's options, unless all of them are asked for.
@@ -30,7 +31,7 @@ def lines(description: Mapping[str, Any], *, whole: bool) -> Iterator[str]:
         description: names and texts in it are the file's, and may hold anything.
         whole: all options of the training, not only those of most interest.
     """
-    yield f'{description["file"]} ({description["bytes"] / 1e6:,.2f} MB)'
+    yield f'{printable(description["file"])} ({description["bytes"] / 1e6:,.2f} MB)'
     facts = _training_state(description) if 'epoch' in description else _weights(description, whole=whole)
     record = description['record']
     facts += [('SHA-256', description['sha256'] + (f', {record} with the record beside it' if record else ''))]
@@ -57,9 +58,9 @@ def _weights(description: Mapping[str, Any], *, whole: bool) -> list[tuple[str, 
             facts.append(('network', 'not known to this package'))
         count = f'{entry["tensors"]} tensors, {entry["numbers"] / 1e6:,.3f} M numbers, {" ".join(entry["types"])}'
         finite = 'not all finite' if entry['not_finite'] else 'all finite'
-        facts.append(('entry', f'{key or "(bare state dict)"}: {count}, {finite}'))
+        facts.append(('entry', f'{printable(key) or "(bare state dict)"}: {count}, {finite}'))
     if description['others']:
-        facts.append(('also in it', ', '.join(description['others'])))
+        facts.append(('also in it', some(description['others'])))
     if description['iteration'] is not None:
         facts.append(('iteration', f'{description["iteration"]:,d}'))
     wanted = description['wanted']
@@ -87,7 +88,7 @@ def _training_state(description: Mapping[str, Any]) -> list[tuple[str, Any]]:
         rates = ', '.join(f'{rate:.3g}' for rate in optimizer['learning_rates'])
         facts.append(('optimizer', f'of {optimizer["parameters"]} parameter tensors, learning rate {rates}'))
     facts.append(('schedulers', description['schedulers']))
-    return [*facts, ('also in it', ', '.join(description['others']) or 'nothing')]
+    return [*facts, ('also in it', some(description['others']) or 'nothing')]
 
 
 def _short(options: str) -> str:

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from ..errors import CheckpointError
-from ..messages import some
+from ..messages import printable, some
 
 SAFETENSORS = '.safetensors'
 STATE = '.state'  # of a training's state
@@ -31,13 +31,14 @@ def read_plain(path: Union[str, Path]) -> object:
     """
     text = os.path.expanduser(path)
     if not os.path.isfile(text):
-        what = f'{path} is a folder, not a file' if os.path.isdir(text) else f'no file {path}'
+        told = printable(path)
+        what = f'{told} is a folder, not a file' if os.path.isdir(text) else f'no file {told}'
         raise CheckpointError(what + weights_beside(Path(text)))
     path = Path(text)
     if path.suffix.lower() == SAFETENSORS:
         return _read_safetensors(path)
     if not path.stat().st_size:
-        raise CheckpointError(f'{path} is empty')
+        raise CheckpointError(f'{printable(path)} is empty')
     refuse_old_archive(path)
     with path.open('rb') as file:
         if not file.read(2).startswith(_BEGINNINGS):
@@ -49,7 +50,9 @@ def read_plain(path: Union[str, Path]) -> object:
         if isinstance(error, pickle.UnpicklingError) or 'weights_only' in str(error):
             raise CheckpointError(_refused(path)) from error
         why = f'{type(error).__name__}: {error}'
-        raise CheckpointError(f'{path} cannot be read as a checkpoint ({why}). It may be cut off.') from error
+        raise CheckpointError(
+            f'{printable(path)} cannot be read as a checkpoint ({printable(why)}). It may be cut off.'
+        ) from error
 
 
 def weights_beside(path: Path) -> str:
@@ -62,7 +65,7 @@ def weights_beside(path: Path) -> str:
         models, name = path.parent.parent / 'models', f'net_g_{path.stem}.pth'
     found = next((file for file in (path / name, models / name, models / 'net_g_latest.pth') if file.is_file()), None)
     if found:
-        return f'; the weights are in {found}'
+        return f'; the weights are in {printable(found)}'
     suffixes = ('.pth', SAFETENSORS)
     files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in suffixes) if path.is_dir() else []
     return f'; there are {some(files)} in it' if files else ''
@@ -86,7 +89,7 @@ def refuse_old_archive(path: Union[str, Path]) -> None:
 
 def _refused(path: Union[str, Path]) -> str:
     return (
-        f'{path} is refused: it holds more than tensors and plain containers, or it is damaged. '
+        f'{printable(path)} is refused: it holds more than tensors and plain containers, or it is damaged. '
         'Nothing in it was executed. Take the file from where it was made again.'
     )
 
@@ -98,7 +101,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a mapping
     except Exception as error:  # its reader's own errors, the system's, and torch's for types that it does not know
         raise CheckpointError(
-            f'{path} cannot be read as a safetensors file ({error}). It may be truncated, or another kind of file.'
+            f'{printable(path)} cannot be read as a safetensors file ({printable(error)}). It may be truncated, or '
+            'another kind of file.'
         ) from error
     if 'param_key' not in metadata:
         return state
@@ -106,6 +110,6 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     content.update({name: metadata[name] for name in ('options', 'card') if name in metadata})
     if 'iter' in metadata:
         if not re.fullmatch(r'[0-9]{1,18}', metadata['iter']):
-            raise CheckpointError(f'{path}: its metadata are damaged: iter is {metadata["iter"]!r:.80}')
+            raise CheckpointError(f'{printable(path)}: its metadata are damaged: iter is {metadata["iter"]!r:.80}')
         content['iter'] = int(metadata['iter'])
     return content

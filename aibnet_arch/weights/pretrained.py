@@ -8,6 +8,7 @@ from typing import Union, cast
 from torch import nn
 
 from ..errors import CheckpointError
+from ..messages import printable
 from ..modeling import AIBNet
 from ..modeling.signature import Signature
 from .state_dicts import compare_keys, refuse_lost_weights
@@ -25,7 +26,7 @@ class Published:
     def missing(self, *, kind: str, path: Union[str, Path]) -> str:
         """The message for a user who lacks the file at `path`."""
         return (
-            f'the weights of the {kind} encoder are not at {path}. They are those of {self.paper}: download '
+            f'the weights of the {kind} encoder are not at {printable(path)}. They are those of {self.paper}: download '
             f'{self.files} from {self.where} and set path.pretrain_network_encoder to the file. Without them an '
             'encoder can train from scratch: leave path.pretrain_network_encoder out and set network_g.freeze_encoder: '
             'false.'
@@ -77,7 +78,8 @@ def load_published(encoder: nn.Module, path: Union[str, Path], *, kind: str, par
     problems = compare_keys(encoder.state_dict(), state)
     if problems:
         raise CheckpointError(
-            f'{path} does not fit the {kind} encoder of network_g (width, encoder_blocks and middle_blocks must be '
+            f'{printable(path)} does not fit the {kind} encoder of network_g (width, encoder_blocks and '
+            f'middle_blocks must be '
             f'those of the checkpoint, and encoder its kind):\n' + '\n'.join(problems)
         )
     refuse_lost_weights(state, where=path)
@@ -104,7 +106,8 @@ def load_stages(network: AIBNet, path: Union[str, Path], *, param_key: str = 'pa
     trained = signature.trained
     if trained >= len(network.sub_decoders):
         raise CheckpointError(
-            f'{path} has {trained} trained sub-decoders: none of the {len(network.sub_decoders)} of this network is '
+            f'{printable(path)} has {trained} trained sub-decoders: none of the {len(network.sub_decoders)} of '
+            f'this network is '
             'left to train. To go on with all of its weights, set path.pretrain_network_g.'
         )
     parts = (
@@ -116,7 +119,7 @@ def load_stages(network: AIBNet, path: Union[str, Path], *, param_key: str = 'pa
     own = network.state_dict()
     problems = compare_keys({key: value for key, value in own.items() if key.startswith(parts)}, state)
     if problems:
-        raise CheckpointError(f'{path} does not fit network_g:\n' + '\n'.join(problems))
+        raise CheckpointError(f'{printable(path)} does not fit network_g:\n' + '\n'.join(problems))
     refuse_lost_weights(state, where=path)
     network.load_state_dict({**own, **state})
     return trained

@@ -44,7 +44,8 @@ def refuse_hollow(state: Mapping[Any, object], *, where: object, key: object = N
 
 def refuse_lost_weights(state: Mapping[str, Tensor], *, where: object) -> None:
     """Raise CheckpointError if weights are not finite: what uses them would lose its numbers later, without a name."""
-    lost = [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    floating = {k: v for k, v in state.items() if isinstance(v, Tensor) and v.is_floating_point()}
+    lost = [key for key, value in floating.items() if not torch.isfinite(value).all()]
     if lost:
         told = some(lost, most=_MOST_NAMED)
         raise CheckpointError(f'{where}: {len(lost)} entries hold numbers that are not finite: {told}')

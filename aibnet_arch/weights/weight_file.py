@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files import write_whole
-from ..messages import some
+from ..messages import printable, some
 from .box import weights_path
 from .plain_file import SAFETENSORS, read_plain, weights_beside
 from .state_dicts import is_state_dict, refuse_hollow, unwrapped
@@ -58,22 +58,22 @@ class WeightFile:
             CheckpointError: it is missing, damaged, or holds other things than weights.
         """
         path = weights_path(path)
-        content = read_plain(path)
+        content, told = read_plain(path), printable(path)
         if not isinstance(content, Mapping):
-            raise CheckpointError(f'{path} holds a {type(content).__name__}, not weights')
+            raise CheckpointError(f'{told} holds a {type(content).__name__}, not weights')
         if 'optimizers' in content and not {AVERAGED, TRAINED} & set(content):
-            raise CheckpointError(f'{path} is the state of a training, not weights{weights_beside(Path(path))}')
+            raise CheckpointError(f'{told} is the state of a training, not weights{weights_beside(Path(path))}')
         if is_state_dict(content):
-            refuse_hollow(content, where=path)
-            return cls(entries={None: content}, where=path)
+            refuse_hollow(content, where=told)
+            return cls(entries={None: content}, where=told)
         rest = dict(content)
         entries = {key: rest.pop(key) for key, value in content.items() if is_state_dict(value)}
         for key, state in entries.items():
-            refuse_hollow(state, where=path, key=key)
+            refuse_hollow(state, where=told, key=key)
         iteration = rest.pop('iter') if type(rest.get('iter')) is int else None
         options = rest.pop('options') if isinstance(rest.get('options'), str) else None
         card = rest.pop('card') if isinstance(rest.get('card'), str) else None
-        return cls(entries, iteration, options, rest, path, card)
+        return cls(entries, iteration, options, rest, told, card)
 
     def state_dict(self, param_key: Optional[str] = None) -> dict[str, Tensor]:
         """The weights to use, without the ``module.`` that DataParallel puts before their names.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ...data.order import seeded
-from ...messages import some
+from ...messages import printable, some
 from ..problems import Problem, Report, problem
 from .picture_stores import open_pair
 
@@ -86,7 +86,7 @@ def check_dataset(
     roots = {key: root for key, root in dataset.items() if key.startswith('dataroot_') and isinstance(root, str)}
     absent = [key for key, root in roots.items() if not os.path.exists(os.path.expanduser(root))]
     for key in absent:
-        yield problem(f'{place}.{key}', f'there is no {roots[key]}.', _how_to_make(roots[key]))
+        yield problem(f'{place}.{key}', f'there is no {printable(roots[key])}.', _how_to_make(roots[key]))
     if absent or cls is None:
         return
     stores: dict = {}
@@ -108,7 +108,7 @@ def check_dataset(
         yield problem(place, text)
     elif not count:
         root = roots.get('dataroot_gt') or next(iter(roots.values()), cls.__name__)
-        yield problem(place, f'{root} holds no pictures')
+        yield problem(place, f'{printable(root)} holds no pictures')
     elif batch:
         yield from _check_batch(place, dataset, count, batch)
 
@@ -163,7 +163,7 @@ def check_together(datasets: Mapping[str, Mapping]) -> Iterator[Problem]:
                 first = opened.setdefault(os.path.realpath(os.path.expanduser(root)), place)
                 if first != place:
                     hint = ', or set datasets.train.num_worker_per_gpu: 1' if 'datasets.train' in first else ''
-                    told = f'{root} is read by {first}, too, and one process cannot open it twice'
+                    told = f'{printable(root)} is read by {first}, too, and one process cannot open it twice'
                     yield problem(place, told, f': copy it{hint}', spoils=())
 
 
@@ -206,7 +206,9 @@ def _check_pair(
     for store, key in ((lq, 'dataroot_lq'), (gt, 'dataroot_gt')):
         wrong = store.damaged(chosen)
         if wrong:
-            yield problem(f'{place}.{key}', f'in {store.folder} {len(wrong)} pictures are damaged: {some(wrong)}')
+            yield problem(
+                f'{place}.{key}', f'in {printable(store.folder)} {len(wrong)} pictures are damaged: {some(wrong)}'
+            )
     # Of an LMDB all sizes are known, of a folder those of the pictures that were decoded.
     sizes = {key: (lq.sizes[key], gt.sizes[key]) for key in both if key in lq.sizes and key in gt.sizes}
     # BasicSR cuts what is left over from the right and the bottom of gt, except in training.

@@ -54,4 +54,13 @@ def _try(options: Mapping[str, Any], place: str) -> Iterator[Problem]:
 
 def largest_border(val: Mapping[str, Any]) -> int:
     """The widest ``crop_border`` of the metrics, pixels."""
-    return max((metric.get('crop_border', 0) for metric in (val.get('metrics') or {}).values()), default=0)
+    return max(
+        (border for border in _borders(val.get('metrics')) if type(border) is int),
+        default=0,
+    )
+
+
+def _borders(metrics: Any) -> Iterator[Any]:
+    for metric in metrics.values() if isinstance(metrics, Mapping) else ():
+        if isinstance(metric, Mapping):  # otherwise told already, if its name has no dot
+            yield metric.get('crop_border', 0)

@@ -12,6 +12,8 @@ import numpy as np
 
 from datasets_prep.lmdb_reader import reading
 
+from ...messages import printable
+
 MISSING_TOLD = 5
 
 
@@ -44,10 +46,10 @@ class PictureStore(ABC):
     def _decode(self, key: str, content: bytes) -> Optional[str]:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
         if picture is None:
-            return f'{key} (does not decode)'
+            return f'{printable(key)} (does not decode)'
         size = picture.shape[:2]
         if self.sizes.setdefault(key, size) != size:
-            return f'{key} ({size}, but {self.sizes[key]} in meta_info.txt)'
+            return f'{printable(key)} ({size}, but {self.sizes[key]} in meta_info.txt)'
         return None
 
 
@@ -57,10 +59,10 @@ class LmdbStore(PictureStore):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         if folder.suffix != '.lmdb':
-            raise ValueError(f'{folder} must end in .lmdb (io_backend.type: lmdb)')
+            raise ValueError(f'{printable(folder)} must end in .lmdb (io_backend.type: lmdb)')
         absent = [name for name in ('data.mdb', 'meta_info.txt') if not (folder / name).is_file()]
         if absent:
-            raise ValueError(f'{folder} has no {" and no ".join(absent)}: make it again')
+            raise ValueError(f'{printable(folder)} has no {" and no ".join(absent)}: make it again')
         lines = (folder / 'meta_info.txt').read_text(errors='replace').splitlines()
         for number, line in enumerate(lines, start=1):
             # BasicSR takes the key up to the first dot, and encodes it as ASCII.
@@ -84,7 +86,7 @@ class LmdbStore(PictureStore):
             with reading(self.folder) as stored:  # closed again before BasicSR opens it
                 for key in keys:
                     content = stored.get(key.encode())
-                    told = f'{key} (listed in meta_info.txt, but not stored)'
+                    told = f'{printable(key)} (listed in meta_info.txt, but not stored)'
                     wrong.append(told if content is None else self._decode(key, bytes(content)))
         except lmdb.Error as error:
             return [f'all of them ({error})']
@@ -102,7 +104,7 @@ class FolderStore(PictureStore):
     def __init__(self, folder: Path, files: Optional[Mapping[str, str]] = None) -> None:
         super().__init__(folder)
         if not folder.is_dir():
-            raise ValueError(f'{folder} is no folder (io_backend.type: disk)')
+            raise ValueError(f'{printable(folder)} is no folder (io_backend.type: disk)')
         self.files = {name: name for name in _names(folder)} if files is None else dict(files)
 
     def keys(self) -> set[str]:
@@ -158,11 +160,14 @@ def open_pair(dataset: Mapping[str, Any]) -> tuple[dict[str, PictureStore], list
             return stores, [('meta_info_file', f'{listed} cannot be read: {error}')]
         names = [line.strip().split(' ')[0] for line in lines]
         if '' in names:
-            text = f'line {names.index("") + 1} of {listed} is empty: no file can be meant'
+            text = f'line {names.index("") + 1} of {printable(listed)} is empty: no file can be meant'
             return stores, [('meta_info_file', text)]
         there = {name: name for name in names if (gt / name).is_file()}
         missing = sorted(set(names) - set(there))
-        problems += [('dataroot_gt', f'{gt} has no {name}, which {listed} lists') for name in missing[:MISSING_TOLD]]
+        problems += [
+            ('dataroot_gt', f'{printable(gt)} has no {printable(name)}, which {printable(listed)} lists')
+            for name in missing[:MISSING_TOLD]
+        ]
     else:
         names = _names(gt)
         there = {name: name for name in names}

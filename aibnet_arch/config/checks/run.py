@@ -12,7 +12,7 @@ from typing import Any, Optional
 from torch import nn
 
 from ...errors import OptionError
-from ...messages import did_you_mean
+from ...messages import LAYOUT, did_you_mean, printable
 from ...registries.lookup import registered
 from ..problems import Place, Problem, Report, missing, problem
 from ..schema.declared import SECTIONS, keys_of_dataset, keys_of_model
@@ -92,7 +92,7 @@ def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: s
             check_dataset(phase, dataset, classes[phase], report, sound, batch=batch, border=border, decode=decode)
         )
     for warning in report.warnings:
-        print(f'basicsr: warning: {warning}', file=sys.stderr)
+        print(f'basicsr: warning: {printable(warning, keep=LAYOUT)}', file=sys.stderr)
     if report.problems:
         raise OptionError(list(dict.fromkeys(map(str, report.problems))))
     return use

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ...errors import CheckpointError
+from ...messages import printable
 from ...modeling.signature import is_dense
 from ...registries.lookup import registered
 from ...weights.state_dicts import compare_keys, refuse_lost_weights
@@ -93,14 +94,14 @@ def weight_problems(network: nn.Module, path: str, *, param_key: Optional[str], 
         if key in wanted and is_dense(value) and value.shape == getattr(wanted[key], 'shape', None)
     }
     if problems and (strict or not fitting):
-        yield f'{path} does not fit {type(network).__name__}:\n' + '\n'.join(problems)
+        yield f'{printable(path)} does not fit {type(network).__name__}:\n' + '\n'.join(problems)
         return
     try:
-        refuse_lost_weights(fitting, where=path)
+        refuse_lost_weights(fitting, where=printable(path))
     except CheckpointError as error:
         yield str(error)
     try:
         if '_extra_state' in (fitting if problems else given):
             network.set_extra_state(given['_extra_state'])
     except CheckpointError as error:
-        yield f'{path}: {error}'
+        yield f'{printable(path)}: {error}'

@@ -12,6 +12,7 @@ from .kinds import (
     ExactCount,
     FileName,
     Keys,
+    OneOf,
     Section,
     Seed,
     Switch,
@@ -22,6 +23,7 @@ from .kinds import (
     optional,
 )
 
+SAVES = 'save'
 NumGpu = Annotated[
     Union[Literal['auto'], Annotated[int, Strict(), Field(ge=0)]],
     Told('auto, or a whole number from 0 (the CPU) up'),
@@ -85,5 +87,8 @@ class Logger(Section):
     use_tb_logger: Switch = needed('log to TensorBoard')
     keep_checkpoints: Optional[ExactCount] = optional(
         "so many of the newest; the best and each stage's last one stay always; ~: all", KEEP, whose=OURS
+    )
+    on_usr1: Optional[Annotated[str, OneOf(('stop', SAVES))]] = optional(
+        'at SIGUSR1 save and stop (exit code 75), or save and go on', 'stop', whose=OURS
     )
     wandb: Optional[Wandb] = optional('Weights & Biases; needs use_tb_logger')
