@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from aibnet_arch import AIBNet
 from aibnet_arch.config.option_file import load_option_file
+from aibnet_arch.modeling.arguments import ArgumentsError
 from aibnet_arch.modeling.fusion import FuseFusion, SAMFusion
 from aibnet_arch.modeling.hfs_block import MaskedAttention
 from aibnet_arch.modeling.lean import Lean, strips
@@ -318,6 +319,17 @@ def test_weights_from_before_the_switches_still_load():
 def test_a_wrong_value_of_a_switch_is_named(changes, message):
     with pytest.raises(ValueError, match=message):
         AIBNet(**{**TINY, **changes})
+
+
+def test_all_wrong_values_are_told_at_once():
+    changes = {'encoder': 'nafnett', 'width': 0, 'heads': [1, 2], 'sfem': 0, 'spatial': 'large', 'num_masks': 10**9}
+    with pytest.raises(ArgumentsError) as error:
+        AIBNet(**{**TINY, **changes})
+    assert str(error.value).splitlines() == list(error.value.problems)
+    named = {text.split('=')[0] for text in error.value.problems[:-1]}
+    assert named == {'encoder', 'width', 'heads', 'sfem', 'spatial'}
+    assert 'make more than 4000 blocks and masks' in error.value.problems[-1]
+    assert any("(did you mean 'nafnet'?)" in text for text in error.value.problems)
 
 
 # The option files

@@ -428,6 +428,19 @@ def test_wrong_options_are_refused_before_anything_is_made(fault, root, monkeypa
     assert everything(root) == before
 
 
+def test_all_wrong_values_of_a_network_are_told_at_once(root, monkeypatch, capsys):
+    opt = options()
+    opt['network_g'].update(width=0, sfem='no', masked_logits='zeros')
+    assert run(opt, root=root, monkeypatch=monkeypatch, command='check') == 2
+    told = [line.strip() for line in capsys.readouterr().err.splitlines()]
+    for message in (
+        'options: width=0: expected a whole number, 1 or more',
+        "options: sfem='no': expected true or false",
+        "options: masked_logits='zeros': expected one of dropped, zero (did you mean 'zero'?)",
+    ):
+        assert any(line.endswith(message) for line in told), told
+
+
 def nested(start, end, merge):
     """Ten anchors, each of which stands for the one before it ten times."""
     first = f'a0: &a0 {"{x: 1}" if merge else "[x]"}\n'

@@ -197,7 +197,7 @@ def _network(network_opt: dict[str, Any]) -> nn.Module:
     try:
         return build_network(deepcopy(dict(network_opt)))
     except Exception as error:  # whatever the constructor of somebody's network raises: it is told, not hidden
-        told = printable(error) or type(error).__name__
+        told = printable('; '.join(str(error).splitlines())) or type(error).__name__
         raise UserError(f'network_g: {network_opt["type"]} cannot be built with these options: {told}') from error
 
 

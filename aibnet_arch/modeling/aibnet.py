@@ -62,7 +62,7 @@ class AIBNet(SignedModule, StagedModule):
             breakpoints inside of them are met.
 
     Raises:
-        ValueError: a value that makes no network; the message names it.
+        ArgumentsError: values that make no network; the message, a ValueError's, names them all.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
 """Which values of AIBNet's arguments can make a network. They come from option files and from files of weights."""
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..messages import did_you_mean
 from .channel_logits import LOGIT_SCALES
 from .encoders import ENCODERS
 from .fusion import FUSIONS
@@ -52,6 +53,19 @@ CHOICES: dict[str, Collection[str]] = {
 }
 
 
+class ArgumentsError(ValueError):
+    """Arguments that make no network.
+
+    Attributes:
+        problems: what is wrong, a text each that begins with the argument's name; the message has them all, a line
+            each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__('\n'.join(problems))
+        self.problems = tuple(problems)
+
+
 def check_arguments(arguments: Mapping[str, Any]) -> None:
     """Check types and ranges.
 
@@ -61,41 +75,62 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         arguments: all of AIBNet's constructor.
 
     Raises:
-        ValueError: the message names the argument.
+        ArgumentsError: it names every argument that is wrong.
     """
+    wrong = _wrong_values(arguments)
+    problems = [f'{name}={arguments[name]!r:.80}: expected {expected}' for name, expected in wrong.items()]
+    problems += _wrong_together(arguments, wrong)
+    if problems:
+        raise ArgumentsError(problems)
+
+
+def _wrong_values(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Arguments whose own value is wrong, and what was expected."""
+    wrong = {}
     for name, least in AT_LEAST.items():
-        value = arguments[name]
-        if not _whole(value) or value < least:
-            raise ValueError(f'{name}={value!r:.80}: expected a whole number, {least} or more')
-    blocks, heads = arguments['encoder_blocks'], arguments['heads']
-    if not _four(blocks, least=0):
-        raise ValueError(f'encoder_blocks={blocks!r:.80}: expected {LEVELS} numbers, whole ones from 0 up')
+        if not _whole(arguments[name]) or arguments[name] < least:
+            wrong[name] = f'a whole number, {least} or more'
+    if not _four(arguments['encoder_blocks'], least=0):
+        wrong['encoder_blocks'] = f'{LEVELS} numbers, whole ones from 0 up'
+    heads = arguments['heads']
     if not (_whole(heads) and heads >= 1) and not _four(heads, least=1):
-        raise ValueError(f'heads={heads!r:.80}: expected one number or {LEVELS}, whole ones from 1 up')
+        wrong['heads'] = f'one number or {LEVELS}, whole ones from 1 up'
     alpha = arguments['alpha_init']
     if not _number(alpha) or not abs(alpha) <= sys.float_info.max:
-        raise ValueError(f'alpha_init={alpha!r:.80}: expected a number')
+        wrong['alpha_init'] = 'a number'
     for name, (from_, to) in STARTS.items():
         value = arguments[name]
         if value is None and LATER[name] is None:
             continue
         if not _number(value) or not from_ <= value <= to:
-            raise ValueError(f'{name}={value!r:.80}: expected a number from {from_:g} to {to:g}')
+            wrong[name] = f'a number from {from_:g} to {to:g}'
     for name in SWITCHES:
         if not isinstance(arguments[name], bool):
-            raise ValueError(f'{name}={arguments[name]!r:.80}: expected true or false')
+            wrong[name] = 'true or false'
     for name, choices in CHOICES.items():
         value = arguments[name]
         if not isinstance(value, str) or value not in choices:
-            raise ValueError(f'{name}={value!r:.80}: expected one of {", ".join(choices)}')
-    if arguments['spatial'] != 'sfem' and not arguments['sfem']:
-        raise ValueError(f'spatial={arguments["spatial"]!r} stands in the place of SFEM, which sfem=False leaves out')
-    if arguments['code_noise'] and arguments['encoder'] != 'ufpnet':
-        raise ValueError('code_noise belongs to the ufpnet encoder')
+            hint = did_you_mean(value, list(choices)) if isinstance(value, str) else ''
+            wrong[name] = f'one of {", ".join(choices)}{hint}'
+    return wrong
+
+
+def _wrong_together(arguments: Mapping[str, Any], wrong: Collection[str]) -> Iterator[str]:
+    """What does not go together, of the arguments that are right each by itself."""
+
+    def are_right(*names: str) -> bool:
+        return not any(name in wrong for name in names)
+
+    if are_right('spatial', 'sfem') and arguments['spatial'] != 'sfem' and not arguments['sfem']:
+        yield f'spatial={arguments["spatial"]!r} stands in the place of SFEM, which sfem=False leaves out'
+    if are_right('code_noise', 'encoder') and arguments['code_noise'] and arguments['encoder'] != 'ufpnet':
+        yield 'code_noise belongs to the ufpnet encoder'
+    if not are_right('encoder_blocks', 'middle_blocks', 'num_sub_decoders', 'blocks_per_level', 'num_masks'):
+        return
     in_sub_decoders = LEVELS * arguments['num_sub_decoders'] * (arguments['blocks_per_level'] + 1)
-    parts = sum(blocks) + arguments['middle_blocks'] + in_sub_decoders + arguments['num_masks']
-    if parts > MOST_PARTS:
-        raise ValueError(
+    in_encoder = sum(arguments['encoder_blocks']) + arguments['middle_blocks']
+    if in_encoder + in_sub_decoders + arguments['num_masks'] > MOST_PARTS:
+        yield (
             'encoder_blocks, middle_blocks, num_sub_decoders, blocks_per_level and num_masks make more than '
             f'{MOST_PARTS} blocks and masks'
         )

@@ -54,7 +54,8 @@ def outline_of(state: Mapping[str, Tensor], *, where: object = 'the state dict')
         with torch.device('meta'):  # no memory: the arguments come from the file, and may be anything
             network = AIBNet(**signature.arguments)
     except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-        raise CheckpointError(f'{where}: its arguments make no network of this version ({error})') from error
+        told = '; '.join(str(error).splitlines())
+        raise CheckpointError(f'{where}: its arguments make no network of this version ({told})') from error
     refuse_hollow(state, where=where)
     wanted = network.state_dict()
     problems = compare_keys(wanted, state)

@@ -1,7 +1,7 @@
 """Checks of networks and of the weights that they are to start from, before anything starts."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Optional
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from ...errors import CheckpointError
 from ...messages import printable
+from ...modeling.arguments import ArgumentsError
 from ...modeling.signature import is_dense
 from ...registries.lookup import registered
 from ...weights.state_dicts import compare_keys, refuse_lost_weights
@@ -36,9 +37,8 @@ def check_networks(
     for key, network_opt in opt.items():
         if not key.startswith('network_') or not network_opt or not report.is_sound(key):
             continue
-        network, text = _built(network_opt)
-        if text:
-            yield problem(key, text)
+        network, texts = _built(network_opt)
+        yield from (problem(key, text) for text in texts)
         if network is not None and built is not None:
             built[key] = network
         name = key.removeprefix('network_')
@@ -55,8 +55,8 @@ def check_networks(
             yield problem(f'{key}, to be resumed' if resumed else f'path.pretrain_{key}', text)
 
 
-def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optional[str]]:
-    """The network, or why there is none."""
+def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Sequence[str]]:
+    """The network, or why there is none, a text for each reason."""
     from basicsr.utils.registry import ARCH_REGISTRY
 
     from ...modeling import AIBNet
@@ -71,12 +71,14 @@ def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Optiona
             needed = sum(value.numel() * value.element_size() for value in network.parameters())
             here = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
             if needed > here:
-                return None, f'its weights alone need {needed / 1e9:,.0f} GB, and this machine has {here / 1e9:,.0f} GB'
-            return network, None
+                text = f'its weights alone need {needed / 1e9:,.0f} GB, and this machine has {here / 1e9:,.0f} GB'
+                return None, [text]
+            return network, []
         with torch.random.fork_rng(devices=[]):
-            return cls(**arguments), None
+            return cls(**arguments), []
     except Exception as error:  # whatever the constructor of somebody's network raises: it is told, not hidden
-        return None, f'{network_opt["type"]} cannot be built with these options: {error or type(error).__name__}'
+        reasons = error.problems if isinstance(error, ArgumentsError) else [str(error) or type(error).__name__]
+        return None, [f'{network_opt["type"]} cannot be built with these options: {reason}' for reason in reasons]
 
 
 def weight_problems(network: nn.Module, path: str, *, param_key: Optional[str], strict: bool) -> Iterator[str]:
