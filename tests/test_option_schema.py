@@ -11,11 +11,13 @@ import jsonschema
 import pytest
 
 from aibnet_arch.config.option_file import load_option_file
-from aibnet_arch.config.schema.aibnet import OF_AIBNET_MODEL
+from aibnet_arch.config.schema.aibnet import OF_AIBNET_MODEL, STRATEGIES
 from aibnet_arch.config.schema.datasets import OF_DATASETS, Loading
 from aibnet_arch.config.schema.declared import names
 from aibnet_arch.config.schema.models import OF_MODELS
+from aibnet_arch.modeling.arguments import AT_LEAST, CHOICES, STARTS
 from aibnet_arch.training.settings import TrainingSettings
+from aibnet_arch.training.stage_plan import StagePlan
 from tests.test_wrong_options import WRONG
 from tests.training import options
 from tools.option_reference import PAGE, ROOT, SCHEMA
@@ -98,6 +100,46 @@ def test_a_misspelled_key_is_marked_where_it_stands(validator):
 
     told = [(list(error.absolute_path), error.message) for error in deepest(validator.iter_errors(opt))]
     assert any(place == ['train'] and "'ema_decayy' was unexpected" in message for place, message in told)
+
+
+@pytest.mark.parametrize(
+    ('argument', 'wrong', 'right'),
+    [
+        ('encoder', 'nafnett', 'ufpnet'),
+        ('fusion', 'SAM', 'sam'),
+        ('width', 0, 1),
+        ('num_sub_decoders', 0, 4),
+        ('num_masks', -1, 0),
+        ('alpha_deviation', 0, 0.2),
+        ('lambda_init', -2000, None),
+        ('encoder_blocks', [1, 1, 28], [1, 1, 1, 28]),
+        ('encoder_blocks', [1, 1, 1, -28], [0, 1, 1, 28]),
+        ('heads', 0, 2),
+        ('heads', [1, 2, 4], [1, 2, 4, 8]),
+    ],
+)
+def test_values_of_the_network_are_marked(argument, wrong, right, validator):
+    for value, is_right in ((wrong, False), (right, True)):
+        opt = options()
+        opt['network_g'][argument] = value
+        assert validator.is_valid(opt) == is_right, value
+
+
+def test_every_argument_of_the_network_with_a_range_has_it_in_the_schema():
+    known = json.loads(SCHEMA.read_text())['definitions']['network AIBNet']['properties']
+    for name in (*AT_LEAST, *STARTS):
+        assert 'minimum' in known[name], name
+    for name, choices in CHOICES.items():
+        assert set(known[name].get('enum') or known[name]['examples']) <= set(choices), name
+
+
+def test_a_strategy_that_there_is_not_is_marked(validator):
+    assert not validator.is_valid(options(strategy='directly'))
+    for strategy in STRATEGIES:
+        opt = {**options(), 'train': {**options()['train'], 'strategy': strategy, 'stage_iter': None}}
+        assert validator.is_valid(opt), strategy
+        opt['network_g']['num_sub_decoders'] = 1
+        assert StagePlan.from_options(opt).progressive == (strategy == 'progressive')
 
 
 def test_keys_of_classes_of_other_packages_are_open(validator):

@@ -7,8 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..modeling import AIBNet
 from .schema.declared import SECTIONS, keys_of_dataset, keys_of_model, needed_when
 from .schema.kinds import TESTING, TRAINING
+from .schema.network_arguments import values_of_arguments
 from .schema.signatures import json_schema as schema_of_call
 
 _REF = '#/definitions/{model}'
@@ -110,6 +112,8 @@ class _Schema:
         schema = schema_of_call(called, without=without)
         shared = {key: value for key, value in common.items() if key in (*schema['properties'], 'better')}
         schema['properties'] = {'type': {}, **_clean(schema['properties']), **shared}
+        for argument, values in values_of_arguments().items() if called is AIBNet else ():
+            schema['properties'][argument] |= values
         return self._define(name, schema, is_open=schema['additionalProperties'])
 
     def _of(self, model: type[BaseModel], needed: Iterable[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Optional, get_args, get_type_hints
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from ...inference.matmul_precision import MatmulPrecision
 from ...inference.restorer import InferenceSettings
@@ -26,6 +26,9 @@ from .kinds import (
 from .signatures import described
 from .train import Loss
 
+STRATEGIES = ('progressive', 'direct')
+# The plan of stages refuses others, with what hangs on it; this tells editors.
+Strategy = Annotated[Text, Field(json_schema_extra={'enum': list(STRATEGIES)})]
 Matmul = Annotated[str, OneOf(get_args(MatmulPrecision))]
 
 
@@ -42,7 +45,7 @@ class AIBNetTrain(Section):
     """`train:` of AIBNetModel."""
 
     pixel_opt: Optional[Loss] = needed('the loss of Eq. (7), {type: AIBNetLoss}', when=TRAINING, whose=OURS)
-    strategy: Optional[Text] = optional(
+    strategy: Optional[Strategy] = optional(
         'progressive: one sub-decoder after the other; direct: all at once', 'progressive', whose=OURS
     )
     stage_iter: Optional[CountsOrZero] = optional(

@@ -39,6 +39,7 @@ class Optimizer(Call):
     momentum: Optional[NotNegative] = optional('of SGD and RMSprop', 0)
     amsgrad: Optional[Switch] = optional('of Adam and AdamW', False)
     nesterov: Optional[Switch] = optional('of SGD', False)
+    fused: Optional[Switch] = optional('of Adam, AdamW and SGD: a step is one kernel; ~: torch chooses')
 
 
 class Scheduler(Call):
