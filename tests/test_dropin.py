@@ -1,5 +1,6 @@
 """`basicsr dropin`: AIBNet in other people's checkouts, trained by their own trainers, and out again."""
 
+import errno
 import json
 import os
 import re
@@ -157,6 +158,39 @@ def test_an_interrupted_drop_in_can_be_undone(nafnet, monkeypatch):
     assert (nafnet / CODE['nafnet']).exists()
     assert main(['dropin', str(nafnet)]) == 2
     assert main(['dropin', str(nafnet), '--undo']) == 0
+    assert tree(nafnet) == before
+
+
+@pytest.mark.parametrize('unwritten', [RECORD, CODE['nafnet']])
+def test_a_kill_while_a_file_is_written_leaves_no_half_of_it(nafnet, unwritten, monkeypatch):
+    before = tree(nafnet)
+
+    def killed(path):
+        if Path(unwritten).name in path.name:
+            assert path.stat().st_size and not (nafnet / unwritten).exists()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:  # kill -9: no time to clean up
+        patched.setattr('aibnet_arch.dropin.record._remove', lambda *args: None)
+        patched.setattr('aibnet_arch.files._sync_file', killed)
+        patched.setattr(Path, 'unlink', lambda *args, **kwargs: None)
+        assert main(['dropin', str(nafnet)]) == 130
+    assert list(nafnet.rglob('.*.part'))
+    if unwritten == RECORD:
+        assert main(['dropin', str(nafnet)]) == 0
+    assert main(['dropin', str(nafnet), '--undo']) == 0
+    assert tree(nafnet) == before
+
+
+def test_a_full_disk_leaves_nothing_and_is_told(nafnet, monkeypatch, capsys):
+    before = tree(nafnet)
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr('aibnet_arch.files._sync_file', full)
+    assert main(['dropin', str(nafnet)]) == 2
+    assert 'cannot be written: [Errno 28] No space left on device' in capsys.readouterr().err
     assert tree(nafnet) == before
 
 

@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from glob import escape
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import RunError, UserError
+from ..files import PART, write_whole
 from ..messages import printable
 
 RECORD = '.aibnet-dropin.json'
@@ -56,6 +58,8 @@ def put(folder: Path, files: Mapping[str, str]) -> bool:
         done = True
     except OSError as error:
         raise UserError(f'{error.filename or folder} cannot be written: {error.strerror}. Nothing was left.') from error
+    except RunError as error:
+        raise UserError(str(error)) from error
     finally:
         if not done:
             _remove(folder, record)
@@ -90,12 +94,18 @@ def take_out(folder: Path) -> list[str]:
 
 
 def _create(path: Path, text: str) -> None:
-    with path.open('x', encoding='utf-8', newline='\n') as file:  # x: never another's file
-        file.write(text)
+    """Whole or not there: half of a record, or of a file, could not be undone. Never in the place of another's."""
+    write_whole(path, lambda file: file.write(text.encode()), overwrite=False)
 
 
 def _remove(folder: Path, record: Mapping) -> None:
-    """Files that are as recorded, the folders made for them if they are empty, and last the record."""
+    """Files that are as recorded, the folders made for them if they are empty, and last the record.
+
+    And what a command that was killed while it wrote one of them has left.
+    """
+    for path in map(folder.joinpath, (*record['files'], RECORD)):
+        for part in path.parent.glob(f'.{"[0-9a-f]" * 16}.{escape(path.name)}{PART}'):
+            part.unlink()
     for path, checksum in record['files'].items():
         if _state(folder, path, checksum) == 'ours':
             (folder / path).unlink()
