@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from aibnet_arch.messages import some
 from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
 from datasets_prep.errors import raise_if_any
+from datasets_prep.list_file import Listed, pairs_of_list
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair, index_by_key, match
@@ -72,22 +72,15 @@ def listed_pairs(listed: FilePath, *, problems: list[str]) -> list[Pair]:
         listed: the list file.
         problems: findings are appended here.
     """
-    lq: list[tuple[str, FilePath]] = []
-    gt: list[tuple[str, FilePath]] = []
-    for number, line in enumerate(listed.read_text(encoding='utf-8-sig').splitlines(), start=1):
-        fields = line.split()
-        if not fields:
-            continue
+
+    def read(fields: Sequence[str]) -> Listed | None:
         name, *others = [picture_name(field, kind=kind) for field, kind in zip(fields, ('gt', 'blur'))]
         if len(fields) != 2 or name is None or others != [name]:
-            problems.append(f"{listed}, line {number}: not '<scene>/gt/gt_N.png <scene>/blur/blur_N.png': {line!r}")
-            continue
-        gt.append((name, listed.parent / fields[0]))
-        lq.append((name, listed.parent / fields[1]))
-    missing = [path for _, path in gt + lq if not path.is_file()]
-    if missing:
-        problems.append(f'{len(missing)} file(s) that {listed} names are missing: {some(missing)}')
-    return match(lq=index_by_key(lq, problems=problems), gt=index_by_key(gt, problems=problems), problems=problems)
+            return None
+        sharp, blurred = fields
+        return Listed(name, lq=listed.parent / blurred, gt=listed.parent / sharp)
+
+    return pairs_of_list(listed, read, form='<scene>/gt/gt_N.png <scene>/blur/blur_N.png', problems=problems)
 
 
 def repackaged_pairs(folders: tuple[FilePath, FilePath], *, problems: list[str]) -> list[Pair]:

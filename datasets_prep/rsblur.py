@@ -25,13 +25,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from aibnet_arch.messages import some
 from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import PrepError, raise_if_any
+from datasets_prep.list_file import Listed, pairs_of_list
 from datasets_prep.lmdb_writer import prepare
-from datasets_prep.pairs import Pair, index_by_key, match
+from datasets_prep.pairs import Pair
 from datasets_prep.parts import add_crop_arguments, crop_of, evenly_spread, part_set
 from datasets_prep.places import first, nothing_found, open_inputs
 from datasets_prep.trees import count_problems, subfolders
@@ -68,23 +68,15 @@ def listed_pairs(listed: FilePath, root: FilePath, *, blur: str, problems: list[
         blur: path of the blurred picture in a shot's folder.
         problems: findings are appended here.
     """
-    lq: list[tuple[str, FilePath]] = []
-    gt: list[tuple[str, FilePath]] = []
-    for number, line in enumerate(listed.read_text(encoding='utf-8-sig').splitlines(), start=1):
-        fields = line.split()
-        if not fields:
-            continue
+
+    def read(fields: Sequence[str]) -> Listed | None:
         shots = {PurePosixPath(field).parts[-4:-2] for field in fields}
         if len(fields) != 2 or len(shots) != 1 or len(shot := shots.pop()) != 2:
-            problems.append(f"{listed}, line {number}: not '<scene>/<shot>/{SHARP} <scene>/<shot>/{REAL}': {line!r}")
-            continue
+            return None
         folder = root / '/'.join(shot)
-        lq.append(('_'.join(shot), folder / blur))
-        gt.append(('_'.join(shot), folder / SHARP))
-    missing = [path for _, path in gt + lq if not path.is_file()]
-    if missing:
-        problems.append(f'{len(missing)} file(s) that {listed} names are missing: {some(missing)}')
-    return match(lq=index_by_key(lq, problems=problems), gt=index_by_key(gt, problems=problems), problems=problems)
+        return Listed('_'.join(shot), lq=folder / blur, gt=folder / SHARP)
+
+    return pairs_of_list(listed, read, form=f'<scene>/<shot>/{SHARP} <scene>/<shot>/{REAL}', problems=problems)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
