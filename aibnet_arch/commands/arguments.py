@@ -1,9 +1,32 @@
 """Arguments that several commands take."""
 
-import argparse
+import os
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
 from typing import Union
 
 WHOLE = 'whole'
+
+
+def one_file_to_another(command: str, *, description: str, source: str, target: str, key: str) -> ArgumentParser:
+    """The parser of a command that makes one file of weights from another; it gives `source` and `target` as paths.
+
+    Args:
+        command: the word after `basicsr`.
+        description: what it makes.
+        source: what is read, for the help.
+        target: what is made, for the help.
+        key: what `--param-key K` does, for the help.
+    """
+    parser = ArgumentParser(prog=f'basicsr {command}', allow_abbrev=False, description=description)
+    parser.add_argument('source', type=_path, metavar='IN', help=source)
+    parser.add_argument('target', type=_path, metavar='OUT', help=f'{target}; it must not exist')
+    parser.add_argument('--param-key', metavar='K', help=key)
+    return parser
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expanduser(text))
 
 
 def pixels(text: str) -> Union[int, str]:
@@ -13,4 +36,4 @@ def pixels(text: str) -> Union[int, str]:
     try:
         return int(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a number of pixels, or {WHOLE}') from error
+        raise ArgumentTypeError(f'{text!r}: expected a number of pixels, or {WHOLE}') from error
