@@ -32,10 +32,12 @@ class OutlivingStream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
+        """Each as :meth:`write` does."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
+        """What cannot be written is dropped."""
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:

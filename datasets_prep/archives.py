@@ -31,37 +31,49 @@ class FilePath(Protocol):
     """What `pathlib.Path` and `ArchivePath` have in common."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The last part of the path."""
 
     @property
-    def stem(self) -> str: ...
+    def stem(self) -> str:
+        """The name without its last ending."""
 
     @property
-    def suffix(self) -> str: ...
+    def suffix(self) -> str:
+        """The name's last ending with its dot, or ''."""
 
     @property
-    def parts(self) -> tuple[str, ...]: ...
+    def parts(self) -> tuple[str, ...]:
+        """Folder by folder, the name last."""
 
     @property
-    def parent(self) -> FilePath: ...
+    def parent(self) -> FilePath:
+        """The folder that it is in."""
 
     def __truediv__(self, name: str, /) -> FilePath: ...
 
     def __hash__(self) -> int: ...
 
-    def absolute(self) -> FilePath: ...
+    def absolute(self) -> FilePath:
+        """The same path from the root on."""
 
-    def is_file(self) -> bool: ...
+    def is_file(self) -> bool:
+        """Whether it is there, and a file."""
 
-    def is_dir(self) -> bool: ...
+    def is_dir(self) -> bool:
+        """Whether it is there, and a folder."""
 
-    def iterdir(self) -> Iterator[FilePath]: ...
+    def iterdir(self) -> Iterator[FilePath]:
+        """What is in the folder, in any order."""
 
-    def rglob(self, pattern: str, /) -> Iterator[FilePath]: ...
+    def rglob(self, pattern: str, /) -> Iterator[FilePath]:
+        """What is anywhere below the folder and has a name of this pattern."""
 
-    def read_bytes(self) -> bytes: ...
+    def read_bytes(self) -> bytes:
+        """The whole content."""
 
-    def read_text(self, encoding: str = ...) -> str: ...
+    def read_text(self, encoding: str = ...) -> str:
+        """The whole content, decoded."""
 
 
 @dataclass(frozen=True, order=True)
@@ -85,37 +97,46 @@ class ArchivePath:
 
     @property
     def name(self) -> str:
+        """The last part of the inner path; of all of it, the archive's name."""
         return PurePosixPath(self.inner).name if self.inner else self.archive.name
 
     @property
     def stem(self) -> str:
+        """The name without its last ending."""
         return PurePosixPath(self.name).stem
 
     @property
     def suffix(self) -> str:
+        """The name's last ending with its dot, or ''."""
         return PurePosixPath(self.name).suffix
 
     @property
     def parts(self) -> tuple[str, ...]:
+        """Those of the archive's path, then those of the inner one."""
         return (*self.archive.parts, *PurePosixPath(self.inner).parts)
 
     @property
     def parent(self) -> FilePath:
+        """The folder in the archive; of all of it, the folder that the archive lies in."""
         if not self.inner:
             return self.archive.parent
         parent = PurePosixPath(self.inner).parent.as_posix()
         return ArchivePath(self.archive, '' if parent == '.' else parent)
 
     def absolute(self) -> ArchivePath:
+        """The same with the archive's path from the root on."""
         return ArchivePath(self.archive.absolute(), self.inner)
 
     def is_file(self) -> bool:
+        """Whether the archive has a file of this path."""
         return self.inner in _opened(self.archive).sizes
 
     def is_dir(self) -> bool:
+        """Whether the archive has something below this path."""
         return self.inner in _opened(self.archive).children
 
     def iterdir(self) -> Iterator[ArchivePath]:
+        """What is in the folder, sorted by name."""
         return (self / name for name in sorted(_opened(self.archive).children[self.inner]))
 
     def rglob(self, pattern: str, /) -> Iterator[ArchivePath]:
@@ -142,6 +163,7 @@ class ArchivePath:
         return _opened(self.archive).read(self.inner)
 
     def read_text(self, encoding: str = 'utf-8') -> str:
+        """The whole content, decoded."""
         return self.read_bytes().decode(encoding)
 
 

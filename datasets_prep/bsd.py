@@ -63,6 +63,7 @@ def find_pairs(part: FilePath, *, problems: list[str]) -> list[Pair]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the parts of one exposure, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('bsd', description=__doc__)
     add_archive_arguments(parser)
     parser.add_argument('--exposure', choices=EXPOSURES, required=True, help='of the sharp and the blurred camera')

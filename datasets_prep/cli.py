@@ -18,6 +18,7 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def new_parser(module: str, *, description: str) -> argparse.ArgumentParser:
+    """The parser of ``python -m datasets_prep.<module>``, whose help keeps the description's lines."""
     return argparse.ArgumentParser(
         prog=f'python -m datasets_prep.{module}',
         description=description,
@@ -26,6 +27,7 @@ def new_parser(module: str, *, description: str) -> argparse.ArgumentParser:
 
 
 def add_archive_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--input` and `--partial`, of scripts that read a published archive."""
     parser.add_argument(
         '--input', type=Path, nargs='+', required=True, help='folder where the archive was unpacked, or its zip or tar'
     )
@@ -43,6 +45,7 @@ def add_writing_arguments(parser: argparse.ArgumentParser, *, output: str | None
 
 
 def add_workers_argument(parser: argparse.ArgumentParser) -> None:
+    """`--workers`: how many processes, by default one a core."""
     parser.add_argument(
         '--workers', type=positive, default=default_workers(), help='processes (default: %(default)s, the cores)'
     )

@@ -139,6 +139,7 @@ class Reader:
 
 @lru_cache(maxsize=1)  # one open clip a process
 def reader(clip: Path) -> Reader:
+    """The clip's reader; it stays open until another clip is asked for."""
     return Reader(clip)
 
 

@@ -61,6 +61,7 @@ class DetailedCrop(Crop):
     most_db: float = 34.0
 
     def chosen(self, sharp: np.ndarray) -> list[tuple[int, int]]:
+        """The windows that the blur changes enough, at least one, by the sharp picture, (H, W, 3) uint8."""
         windows = super().chosen(sharp)
         change = np.square(sharp - cv2.GaussianBlur(sharp.astype(np.float32), (0, 0), SIGMA)).mean(axis=2)
         changes = [float(change[row : row + self.size, column : column + self.size].mean()) for row, column in windows]

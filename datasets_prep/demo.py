@@ -73,6 +73,7 @@ class Shot:
     exposure: Exposure
 
     def pair(self) -> Pair:
+        """The blurred and the sharp picture, (H, W, 3) uint8 BGR."""
         return Pair(self.key, self.exposure.blur(self.sharp), self.sharp)
 
 
@@ -112,6 +113,7 @@ def make(output: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the demo, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('demo', description=__doc__)
     parser.add_argument('--output', type=Path, default=Path('datasets/demo'), help='default: %(default)s')
     make(parser.parse_args(argv).output)

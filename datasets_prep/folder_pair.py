@@ -37,6 +37,7 @@ def find_pairs(*, lq: Path, gt: Path, recursive: bool, problems: list[str]) -> l
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare one set of two folders, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('folder_pair', description=__doc__)
     parser.add_argument('--lq', type=Path, required=True, help='folder of the blurred pictures')
     parser.add_argument('--gt', type=Path, required=True, help='folder of the sharp pictures')

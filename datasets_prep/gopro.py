@@ -103,6 +103,7 @@ def find_pairs(part: Part, *, problems: list[str]) -> list[Pair]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the parts of one variant, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('gopro', description=__doc__)
     add_archive_arguments(parser)
     add_writing_arguments(parser, output='datasets/GoPro, or datasets/GoPro_gamma for blur_gamma')

@@ -68,6 +68,7 @@ def find_pairs(tree: Tree, *, problems: list[str]) -> list[Pair]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the test set, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('hide', description=__doc__)
     add_archive_arguments(parser)
     add_writing_arguments(parser, output='datasets/HIDE')

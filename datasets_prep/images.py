@@ -24,6 +24,8 @@ _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 
 @dataclass(frozen=True)
 class PngHeader:
+    """What a PNG's first chunk says: pixels, the channels that OpenCV decodes, whether it is RGB of 8 bits."""
+
     height: int
     width: int
     channels: int

@@ -82,6 +82,7 @@ def _write(shots: Sequence[Shot], folder: Path, *, final: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the two sets whose blur is known, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('known_blur', description=__doc__)
     parser.add_argument('--output', type=Path, default=Path('datasets/known_blur'), help='default: %(default)s')
     make(parser.parse_args(argv).output)

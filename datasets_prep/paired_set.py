@@ -37,6 +37,7 @@ class PairedSet:
 
     @property
     def folders(self) -> tuple[Folder, Folder]:
+        """Of the blurred and of the sharp pictures."""
         return Folder(self.lq), Folder(self.gt)
 
     def plan(self) -> dict:
@@ -60,6 +61,7 @@ class PairedSet:
         return sum(_source_bytes(source) for pair in self.pairs for source in (pair.lq, pair.gt))
 
     def input_problems(self) -> list[str]:
+        """What forbids to store it, before any picture is read; a text each."""
         problems = key_problems(self.pairs)
         problems += [
             f"key '{pair.key}': a picture must be a Path or a numpy array, not {type(picture).__name__}"

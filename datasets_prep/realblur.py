@@ -101,6 +101,7 @@ def picture_name(path: str, *, kind: str) -> str | None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the parts of J or R, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('realblur', description=__doc__)
     add_archive_arguments(parser)
     parser.add_argument('--subset', choices=('J', 'R'), required=True, help='J: camera JPEGs, R: from raw')

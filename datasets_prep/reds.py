@@ -67,6 +67,7 @@ def find_pairs(lq: FilePath, gt: FilePath, *, part: str, problems: list[str]) ->
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the parts of one variant, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('reds', description=__doc__)
     add_archive_arguments(parser)
     parser.add_argument('--variant', choices=VARIANTS, default='blur', help='default: %(default)s')

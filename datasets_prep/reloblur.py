@@ -97,6 +97,7 @@ def _name(path: FilePath, folder: FilePath) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the parts, crops for training, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('reloblur', description=__doc__)
     add_archive_arguments(parser)
     add_writing_arguments(parser, output='datasets/ReLoBlur')

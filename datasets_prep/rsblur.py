@@ -80,6 +80,7 @@ def listed_pairs(listed: FilePath, root: FilePath, *, blur: str, problems: list[
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the parts, real or synthetic blur, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('rsblur', description=__doc__)
     add_archive_arguments(parser)
     parser.add_argument('--lists', type=Path, help="folder of the authors' lists (default: looked for in the input)")

@@ -148,6 +148,7 @@ class Shaken(Made):
     settings: ShakeSettings
 
     def make(self) -> np.ndarray:
+        """The side's picture, (H, W, 3) uint8 BGR, the same each time."""
         target = _target(self.path, self.settings.largest_side)
         if self.side and self.number >= self.settings.left_alone:
             return target
@@ -157,6 +158,7 @@ class Shaken(Made):
         return _expose(target, self.number, settings=self.settings, rng=rng)[self.side]
 
     def source_bytes(self) -> int:
+        """Size of the picture file; 0 in an archive."""
         return self.path.stat().st_size if isinstance(self.path, Path) else 0
 
 
@@ -230,6 +232,7 @@ def settings_of(arguments: argparse.Namespace) -> ShakeSettings:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare one set from sharp pictures, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('shake', description=__doc__)
     parser.add_argument('--input', type=Path, required=True, help='folder of sharp pictures')
     parser.add_argument('--recursive', action='store_true', help='take the pictures in subfolders, too')

@@ -151,6 +151,7 @@ def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the small set of a study, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('small', description=__doc__)
     parser.add_argument('--output', type=Path, default=Path('datasets/small'), help='folder (default %(default)s)')
     parser.add_argument('--debs', type=Path, help='folder of the packages (default OUTPUT/debs)')

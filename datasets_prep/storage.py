@@ -25,10 +25,12 @@ class Folder:
 
     @property
     def partial(self) -> Path:
+        """Where it is while it is made."""
         return self.final.with_name(self.final.name + '.partial')
 
     @property
     def discarded(self) -> Path:
+        """Where it is while it is deleted."""
         return self.final.with_name(self.final.name + '.discarded')
 
     def lock(self) -> Lock:
@@ -38,9 +40,11 @@ class Folder:
 
     @property
     def current(self) -> Path:
+        """Where it is now: finished, or (perhaps not begun) under construction."""
         return self.final if self.final.exists() else self.partial
 
     def manifest(self) -> dict | None:
+        """That of :attr:`current`, None if it has none of this program's."""
         return read_manifest(self.current)
 
     def foreign(self) -> list[str]:
@@ -81,6 +85,7 @@ def read_manifest(folder: Path) -> dict | None:
 
 
 def write_manifest(folder: Path, manifest: dict) -> None:
+    """Write ``prepared.json`` into the folder, whole or not at all."""
     write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + '\n')
 
 

@@ -86,6 +86,7 @@ def _manifest_problems(folder: Path, entries: Sequence[Entry]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Check the two folders and print what is wrong with them; 1 if anything is, else 0."""
     parser = new_parser('verify', description=__doc__)
     parser.add_argument('lq', type=Path, metavar='LQ.lmdb', help='folder of the blurred pictures')
     parser.add_argument('gt', type=Path, metavar='GT.lmdb', help='folder of the sharp pictures')

@@ -76,9 +76,11 @@ class Exposure:
 
     @property
     def middle(self) -> int:
+        """Number of the frame in the middle, in the clip."""
         return self.first + self.count // 2
 
     def frames(self) -> list[np.ndarray]:
+        """Its frames in order, each (H, W, 3) uint8 BGR."""
         return reader(self.clip).read(self.first, self.count)
 
     def extent(self) -> np.ndarray:
@@ -94,6 +96,7 @@ class Blurred(Made):
     curve: str
 
     def make(self) -> np.ndarray:
+        """The frames' mean in light, (H, W, 3) uint8 BGR."""
         curve, frames = CURVES[self.curve], self.exposure.frames()
         total = np.zeros(frames[0].shape, np.float32)
         for frame in frames:
@@ -101,6 +104,7 @@ class Blurred(Made):
         return curve.picture(total / len(frames))
 
     def source_bytes(self) -> int:
+        """Size of the whole clip."""
         return clip_bytes(self.exposure.clip)
 
 
@@ -111,9 +115,11 @@ class Sharp(Made):
     exposure: Exposure
 
     def make(self) -> np.ndarray:
+        """(H, W, 3) uint8 BGR."""
         return self.exposure.frames()[self.exposure.count // 2]
 
     def source_bytes(self) -> int:
+        """Size of the whole clip."""
         return clip_bytes(self.exposure.clip)
 
 
@@ -204,6 +210,7 @@ def natural(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare sets from videos, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('video', description=__doc__)
     parser.add_argument('--input', type=Path, nargs='+', required=True, help='videos, or folders of videos or frames')
     parser.add_argument(

@@ -50,6 +50,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> 'Spread':
+        """Of these values; NaN counts as not defined."""
         defined = [value for value in values if not math.isnan(value)]
         mean = statistics.fmean(defined) if defined else None
         return cls(mean, statistics.stdev(defined) if len(defined) > 1 else None, len(defined))

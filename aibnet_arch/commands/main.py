@@ -27,6 +27,7 @@ class Command:
     with_basicsr: bool = False
 
     def run(self, arguments: list[str]) -> int:
+        """Import the command's module and call it with what follows its word; the exit code."""
         if self.with_basicsr:
             prepare()
         module, _, function = self.place.partition(':')

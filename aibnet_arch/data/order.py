@@ -70,6 +70,7 @@ class ScheduledSampler(Sampler):
         return math.ceil(self._total_iter / self.batches_per_epoch) - 1
 
     def set_epoch(self, epoch: int) -> None:
+        """From the next iterator on it gives the samples of this epoch, from 0."""
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

@@ -34,6 +34,7 @@ class Compared:
 
     @property
     def paired(self) -> Paired:
+        """The statistics of the differences."""
         return Paired.of(list(self.differences.values()))
 
 

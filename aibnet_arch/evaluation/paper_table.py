@@ -47,14 +47,17 @@ class Column:
 
     @property
     def title(self) -> str:
+        """As papers write it, e.g. 'SSIM, 2-D'; the metric's name where none is known."""
         return _TITLES.get(self.metric, self.metric)
 
     @property
     def lower_is_better(self) -> bool:
+        """Of costs always, else as the metric is usually read."""
         return self.metric in _COSTS or usual_better(self.metric) == 'lower'
 
     @property
     def arrow(self) -> str:
+        """Where better values are: '↓' or '↑'."""
         return '↓' if self.lower_is_better else '↑'
 
 
@@ -74,10 +77,12 @@ class Cell:
 
     @property
     def mean(self) -> float:
+        """Over the seeds, of the result."""
         return statistics.fmean(self.values)
 
     @property
     def gain(self) -> Optional[float]:
+        """Over the seeds, of the gain to the input; None if that was not measured."""
         return statistics.fmean(self.gains) if self.gains else None
 
     @property
@@ -111,6 +116,7 @@ class PaperTable:
 
     @property
     def columns(self) -> list[Column]:
+        """Of all rows: by dataset, in the order in which they first occur, what a network costs last."""
         found = list(dict.fromkeys(column for row in self.rows for column in row.cells))
         datasets = list(dict.fromkeys(column.dataset for column in found))
         return sorted(found, key=lambda column: (column.dataset == '', datasets.index(column.dataset)))

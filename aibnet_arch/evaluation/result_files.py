@@ -29,6 +29,7 @@ class Summary:
     content: Mapping[str, Any]
 
     def metrics(self) -> list[str]:
+        """Names, as the test's options give them."""
         return list(self.content['metrics'])
 
     def mean(self, metric: str, *, of: str = 'mean') -> Optional[float]:
@@ -44,6 +45,7 @@ class Summary:
         return self.content['metrics'][metric].get('network')
 
     def lower_is_better(self, metric: str) -> bool:
+        """As the summary says, or as the metric is usually read."""
         return (self.content['metrics'][metric].get('better') or usual_better(metric)) == 'lower'
 
     def values(self, metric: str) -> dict[str, float]:

@@ -120,6 +120,7 @@ class Restorer:
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
+        """Restore (B, 3, H, W) in [0, 1], H and W from 1 up; the result is not clipped."""
         settings, network = self._settings, self.network
         with ExitStack() as contexts:
             contexts.callback(network.train, network.training)

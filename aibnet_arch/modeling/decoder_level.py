@@ -28,6 +28,7 @@ class DecoderLevel(nn.Module):
         self.hfs_block = HFSBlock(settings) if settings.hfs_block else nn.Identity()
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """(B, 2C, H/2, W/2) of the coarser level and its skip (B, C, H, W) -> (B, C, H, W)."""
         x = self.up(x) + skip
         for block in self.sfdh_blocks:
             recompute = self.checkpointing and torch.is_grad_enabled()

@@ -40,6 +40,7 @@ class Decoupler(nn.Module):
         self.norm = ProcessBatchNorm2d(groups * TAPS)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> its high frequencies, (B, C, H, W)."""
         return x - self.low_pass(x)  # X_h
 
     def low_pass(self, x: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ class SAM(nn.Module):
         self.weigh = nn.Conv2d(3, channels, 1, bias=False)
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
+        """(B, C, H, W) and the image at that size, (B, 3, H, W) -> (B, C, H, W)."""
         return x + self.features(x) * torch.sigmoid(self.weigh(self.to_residual(x) + image))
 
 
@@ -46,6 +47,7 @@ class SAMFusion(nn.Module):
         self.levels = nn.ModuleList(SAM(width * 2**level) for level in range(LEVELS))
 
     def forward(self, features: Sequence[Tensor], image: Tensor) -> tuple[Tensor, ...]:
+        """Four levels, finest first, and the image at full size, (B, 3, H, W) -> levels of the same shapes."""
         reduced = (F.avg_pool2d(image, 2**level) if level else image for level in range(LEVELS))
         return tuple(sam(x, small) for sam, x, small in zip(self.levels, features, reduced))
 
@@ -66,6 +68,7 @@ class FuseFusion(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor], image: Tensor) -> tuple[Tensor, ...]:
+        """Four levels, finest first -> levels of the same shapes; the image is not looked at."""
         finest, *others = features
         return (finest, *(x + down(finer) for x, down, finer in zip(others, self.down, features)))
 

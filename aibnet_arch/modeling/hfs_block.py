@@ -98,6 +98,7 @@ class HFSBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W), Eq. (4) to (6)."""
         height = x.shape[2]
         high = self.decoupler(x)  # X_h = Decoupler(X_N), Eq. (4)
         context = self.depthwise(self.expand(high))

@@ -18,10 +18,12 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> each position normalised over its channels, (B, C, H, W)."""
         pixels = x.permute(0, 2, 3, 1)
         return F.layer_norm(pixels, self.weight.shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
+        """Channels and eps, for print(network)."""
         return f'{self.weight.numel()}, eps={self.eps}'
 
 
@@ -29,6 +31,7 @@ class SimpleGate(nn.Module):
     """SG: product of the two halves of the channels (NAFNet). Shape: (B, 2C, H, W) -> (B, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, 2C, H, W) -> (B, C, H, W)."""
         first, second = x.chunk(2, dim=1)
         return first * second
 
@@ -37,6 +40,7 @@ class GlobalPool(nn.Module):
     """Mean over all positions: (B, C, H, W) -> (B, C, 1, 1)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 1, 1)."""
         return x.mean(dim=(2, 3), keepdim=True)
 
 
@@ -53,6 +57,7 @@ class ConvGate(nn.Module):
         self.gate = SimpleGate()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         return self.gate(self.depthwise(self.expand(x)))
 
 

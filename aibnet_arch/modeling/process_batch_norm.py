@@ -21,6 +21,7 @@ class ProcessBatchNorm2d(nn.BatchNorm2d):
     over_processes = False
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) of this process -> the same, normalised."""
         if not (self.training and self.over_processes and _several_processes()):
             return super().forward(x)
         return super().forward(_of_all_processes(x)).chunk(distributed.get_world_size())[distributed.get_rank()]

@@ -19,5 +19,6 @@ class SCA(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         x = self.features(x)
         return self.project(x * self.weigh(self.pool(x)))

@@ -43,6 +43,7 @@ class SFDHBlock(nn.Module):
         self.register_parameter('feed_forward_scale', _from_zero(settings))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W), Eq. (1)."""
         normed = self.norm1(x)  # X^n = LN(X)
         x = _add(x, self.sca(normed), self.sca_scale)
         if self.sfem is not None:

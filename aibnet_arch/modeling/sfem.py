@@ -55,6 +55,7 @@ class SFEM(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """X^n (B, C, H, W) -> (B, C, H, W), Eq. (2) and (3)."""
         height = x.shape[2]
         context = self.depthwise(self.expand(x))  # X^c = f3x3(f1x1(X^n))
         # Q1, K1, Q2, K2, V = SPLIT(X^c), each (B, heads, C/heads, H W)

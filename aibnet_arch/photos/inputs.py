@@ -39,6 +39,7 @@ class Job:
 
     @property
     def is_video(self) -> bool:
+        """By the ending of the name; else it is a picture."""
         return self.source.suffix.lower() in CODECS
 
 

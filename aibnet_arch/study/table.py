@@ -31,6 +31,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> 'Figure':
+        """Over these runs, those without a figure (NaN) left out."""
         values = [value for value in values if not math.isnan(value)]
         mean = statistics.fmean(values) if values else None
         with np.errstate(invalid='ignore'):  # infinite values have no deviation

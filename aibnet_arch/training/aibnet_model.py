@@ -60,6 +60,7 @@ class AIBNetModel(SRModel):
     check_options = staticmethod(check_options)
 
     def init_training_settings(self) -> None:
+        """Called by SRModel once the network is there: the plan, the pretrained parts, the first stage."""
         problems = list(self.check_options(self.opt))
         if problems:  # reached only by those who start without the command's pre-flight
             raise OptionError(problems)
@@ -142,12 +143,14 @@ class AIBNetModel(SRModel):
             self.network.load_state_dict(self.net_g_ema.state_dict())
 
     def setup_optimizers(self) -> None:
+        """A new optimizer, for what trains in this stage alone."""
         options = deepcopy(self._train_options['optim_g'])
         trained = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer_g = self.get_optimizer(options.pop('type'), trained, **options)
         self.optimizers.append(self.optimizer_g)
 
     def setup_schedulers(self) -> None:
+        """A new schedule; without `periods` one cosine as long as the stage."""
         self.opt['train'] = deepcopy(self._train_options)
         scheduler = self.opt['train']['scheduler']
         if scheduler['type'] == 'CosineAnnealingRestartLR' and 'periods' not in scheduler:
@@ -156,12 +159,14 @@ class AIBNetModel(SRModel):
         super().setup_schedulers()
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        """That of the iteration within its stage; a new stage starts here."""
         if self.plan.stage_at(current_iter) != self.stage:
             self._finish_stage()  # again, or for the first time if upstream's own train.py runs
             self._start_stage(current_iter)
         super().update_learning_rate(self.plan.locate(current_iter)[1], warmup_iter)
 
     def resume_training(self, resume_state: dict) -> None:
+        """Enter the stage of the state's iteration, if the weights are of that stage, and take the state over."""
         iteration = resume_state['iter']
         stage = self.plan.stage_at(iteration)
         if stage is not None and stage != self._stage_of_weights:
@@ -211,6 +216,7 @@ class AIBNetModel(SRModel):
             network.train(self.opt['is_train'])
 
     def optimize_parameters(self, current_iter: int) -> None:
+        """One step on the batch of :meth:`feed_data`, with the matrix products of the settings."""
         with matmul_precision(self.settings.float32_matmul_precision):
             self._optimize_parameters()
 

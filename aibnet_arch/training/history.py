@@ -26,6 +26,7 @@ class TrainingClock:
 
     @property
     def seconds(self) -> float:
+        """Until now, earlier parts of the run included."""
         return self._before + (0.0 if self._since is None else time.perf_counter() - self._since)
 
     def start(self) -> None:

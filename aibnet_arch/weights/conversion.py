@@ -99,4 +99,5 @@ def _bytes(tensor: Tensor) -> Tensor:
 
 
 def named(key: Optional[str]) -> str:
+    """How messages call an entry of a file of weights; None is a file without entries."""
     return 'a bare state dict' if key is None else key

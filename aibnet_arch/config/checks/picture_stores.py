@@ -76,9 +76,11 @@ class LmdbStore(PictureStore):
         self._listed = set(self.sizes)
 
     def keys(self) -> set[str]:
+        """Those that `meta_info.txt` lists."""
         return self._listed
 
     def damaged(self, keys: Iterable[str]) -> list[str]:
+        """Of these keys, those whose pictures cannot be decoded, each with the reason."""
         import lmdb
 
         wrong = []
@@ -108,9 +110,11 @@ class FolderStore(PictureStore):
         self.files = {name: name for name in _names(folder)} if files is None else dict(files)
 
     def keys(self) -> set[str]:
+        """Names of the files, or the keys that were given for them."""
         return set(self.files)
 
     def damaged(self, keys: Iterable[str]) -> list[str]:
+        """Of these keys, the files that cannot be decoded, each with the reason."""
         wrong = []
         for key in keys:
             try:

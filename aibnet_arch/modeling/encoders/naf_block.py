@@ -25,6 +25,7 @@ class NAFBlock(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         x = x + self.beta * self.spatial(x)
         return x + self.gamma * self.feed_forward(x)
 

@@ -35,6 +35,7 @@ class LocalPool(nn.Module):
         self.window = window
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 1, 1), or (B, C, H, W) of a map larger than the window."""
         return local_mean(x, self.window) if is_local(x, self.window) else x.mean(dim=(2, 3), keepdim=True)
 
 
