@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -221,6 +222,27 @@ def test_a_second_test_into_one_folder_is_refused(root, undisturbed, monkeypatch
     assert 'another run is writing into' in capsys.readouterr().err
     assert sorted(root.rglob('*')) == sorted([*before, root / 'opt.yml'])
     lock.release()
+
+
+@pytest.mark.parametrize('command', ['test', 'train'])
+def test_several_runs_of_one_name_within_a_second_are_all_kept(command, root, undisturbed, monkeypatch):
+    """BasicSR calls their archives by the second, and os.rename takes the place of no folder that has files."""
+    from basicsr.utils import misc
+
+    from aibnet_arch.basicsr_patches import archiving
+
+    folder, opt = root / 'results/test_run', options_of_test(undisturbed)
+    if command == 'train':
+        folder, opt = root / 'experiments/run', short_options(use_tb_logger=True)
+        opt['train'].update(total_iter=2, stage_iter=[1, 1])
+    waits = []  # time stands still but for them
+    monkeypatch.setattr(archiving, 'time', SimpleNamespace(sleep=waits.append))
+    for module in (archiving, misc):
+        monkeypatch.setattr(module, 'get_time_str', lambda: f'second_{len(waits)}')
+    for number in range(3):
+        assert run(opt, root=root, monkeypatch=monkeypatch, command=command) == 0
+        assert len(list(folder.parent.glob(f'{folder.name}_archived_*'))) == number
+    assert len(waits) == 1
 
 
 def test_pictures_of_one_name_are_all_restored(root, undisturbed, monkeypatch):

@@ -124,7 +124,7 @@ WHILE_TESTING = _in_the_place_of(
     'basicsr.test:',
     'basicsr_patches.test_pipeline:Testing.',
     parse_options=(
-        'as in training',
+        'as in training; a third test of one name within a second dies, as two archives would have one name',
         'everything is checked before anything is created',
         'upstream reads options safely and checks them',
     ),

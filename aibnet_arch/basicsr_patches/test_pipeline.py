@@ -15,6 +15,7 @@ from ..distributed import process_group_ended, wait_for_all
 from ..evaluation.results_lock import ResultsLock
 from ..evaluation.test_report import Report
 from ..terminal import TERMINAL
+from .archiving import wait_for_another_second
 from .functional_tensor import ImportableDataset
 from .model_methods import build_safe_model
 from .table import WHILE_TESTING, replaced
@@ -57,6 +58,8 @@ class Testing:
         """Read and checked; from here on no other test writes into the folder of the results, nor renames it."""
         opt, arguments = parse_options(root_path, is_train=is_train)
         self._results.take(Path(opt['path']['results_root']), is_first=opt['rank'] == 0)
+        if opt['rank'] == 0:
+            wait_for_another_second(opt['path']['results_root'])
         TERMINAL.begin(verbose=arguments.verbose, shown=opt['rank'] == 0)
         self._report = Report(opt)
         return opt, arguments

@@ -21,6 +21,7 @@ from ..terminal import TERMINAL, TOLD
 from ..training.iteration import TrainedModel
 from ..training.resuming import Resuming
 from ..training.run_report import RunReport
+from .archiving import wait_for_another_second
 from .functional_tensor import ImportableDataset
 from .model_methods import build_safe_model
 from .table import WHILE_TRAINING, replaced
@@ -84,7 +85,11 @@ class TrainPipeline:
 
     def load_resume_state(self, opt: dict) -> Optional[dict]:
         """The state to go on from, verified, or None for a new run."""
-        return self._resuming.load(opt)
+        state = self._resuming.load(opt)
+        if state is None and opt['rank'] == 0:
+            for folder in (opt['path']['experiments_root'], os.path.join(opt['root_path'], 'tb_logger', opt['name'])):
+                wait_for_another_second(folder)
+        return state
 
     def copy_opt_file(self, opt_file: str, experiments_root: str) -> None:
         """BasicSR's, by the first process; the others wait until its folders are there."""
