@@ -51,8 +51,12 @@ class OutlivingStream:
             if not self._stream.closed:
                 raise error
             return
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, ValueError):  # no file of the system, such as a notebook's
+            return
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
+        os.dup2(nowhere, descriptor)
         os.close(nowhere)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, Optional, Protocol, TextIO, TypeVar
 
 from .messages import LAYOUT, printable
+from .streams import OutlivingStream
 
 REDRAW_SECONDS = 0.2
 NAME_WIDTH = 12
@@ -141,22 +142,10 @@ def is_interactive() -> bool:
 
 
 def _write(stream: Optional[TextIO], text: str) -> None:
-    try:
-        if stream is not None:
-            stream.write(text)
-            stream.flush()
-    except (OSError, ValueError):  # the reader of a pipe is gone, the disk is full, the stream is closed
-        _to_nowhere(stream)
-
-
-def _to_nowhere(stream: Any) -> None:
-    """Let a stream that failed swallow what comes, also the rest of its buffer when the process ends."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):  # no file of the system
-        return
+    if stream is not None:  # the command's outlives its reader already; not that of who calls a run from Python
+        outliving = OutlivingStream(stream)
+        outliving.write(text)
+        outliving.flush()
 
 
 def duration(seconds: float) -> str:

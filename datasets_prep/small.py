@@ -24,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from aibnet_arch.files import write_text
+from aibnet_arch.terminal import is_interactive
 from datasets_prep.cli import add_workers_argument, new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.debian import get_packages, read_files
@@ -138,7 +139,7 @@ def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int 
     """
     contents = read_pictures(pictures, debs, download=True)
     pairs: dict[str, list[Pair]] = {name: [] for name in BLURS}
-    for picture in tqdm(pictures, desc='blurring', unit='picture', disable=not sys.stderr.isatty()):
+    for picture in tqdm(pictures, desc='blurring', unit='picture', disable=not is_interactive()):
         pairs[picture.set] += blurred_pairs(picture, contents[picture.name])
     train, test = output / 'train', output / 'test'
     source = 'small benchmark'

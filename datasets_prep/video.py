@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from aibnet_arch.terminal import is_interactive
 from datasets_prep.cli import add_writing_arguments, new_parser, run
 from datasets_prep.clips import Scan, clip_bytes, find_clips, reader, scan
 from datasets_prep.errors import PrepError, raise_if_any
@@ -164,7 +165,7 @@ def scan_all(clips: Sequence[Path], *, workers: int) -> list[Scan]:
         PrepError: some cannot be read; all of them are named.
     """
     results = ordered_map(_scan_one, clips, workers=min(workers, len(clips)))
-    bar = tqdm(results, total=len(clips), desc='looking through', unit='clip', disable=not sys.stderr.isatty())
+    bar = tqdm(results, total=len(clips), desc='looking through', unit='clip', disable=not is_interactive())
     scans = list(bar)
     raise_if_any([result for result in scans if isinstance(result, str)])
     return [result for result in scans if isinstance(result, Scan)]

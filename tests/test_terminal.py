@@ -128,6 +128,17 @@ def test_a_run_outlives_its_terminal(how, monkeypatch):
         stream.close()
 
 
+def test_a_stream_that_is_no_file_may_fail(monkeypatch):
+    """A notebook's, say: there is no descriptor to lead elsewhere."""
+
+    class Broken(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, 'stdout', Broken())
+    begun().say('one')
+
+
 @pytest.mark.parametrize(
     ('seconds', 'told'),
     [(0.4, '0:00'), (62, '1:02'), (3599.6, '1:00:00'), (86400 * 2 + 3600 * 3 + 240, '2 days 03:04')],

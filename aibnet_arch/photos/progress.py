@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..terminal import is_interactive
+
 EVERY = 30.0  # seconds between lines
 
 
@@ -25,7 +27,7 @@ class Progress:
     def __init__(self, total: float) -> None:
         self._total, self.done = total, 0.0
         self._what = ''
-        self._on_terminal = sys.stderr.isatty()
+        self._on_terminal = is_interactive()
         self._bar: Any = tqdm(
             total=total,
             unit='MP',
