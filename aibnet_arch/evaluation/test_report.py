@@ -28,9 +28,11 @@ class Report:
             pictures: name of each dataset to its pictures.
         """
         opt = self._opt
-        TERMINAL.say(f'{opt["name"]}: testing {opt["network_g"]["type"]}, on {device_told(opt)}')
-        if self._weights():
-            TERMINAL.tell('weights', short_path(self._weights()))
+        # Files of weights bring their networks with them.
+        what = ', '.join(opt['weights']) if opt.get('weights') else opt['network_g']['type']
+        TERMINAL.say(f'{opt["name"]}: testing {what}, on {device_told(opt)}')
+        for path in self._weights():
+            TERMINAL.tell('weights', short_path(path))
         TERMINAL.tell('pictures', ', '.join(f'{count:,d} ({name})' for name, count in pictures.items()))
         if not TERMINAL.verbose:
             TERMINAL.tell('log', f'{short_path(log_file)} (--verbose shows it here)')
@@ -48,8 +50,9 @@ class Report:
                 TERMINAL.tell('page', short_path(page))
         if opt['val'].get('save_img'):
             TERMINAL.tell('pictures', short_path(opt['path']['visualization']))
-        if self._weights():
-            TERMINAL.tell('next', f'{command()} deblur PHOTOS -o sharp --weights {short_path(self._weights())}')
+        for path in self._weights()[:1]:
+            TERMINAL.tell('next', f'{command()} deblur PHOTOS -o sharp --weights {short_path(path)}')
 
-    def _weights(self) -> str:
-        return self._opt['path'].get('pretrain_network_g') or ''
+    def _weights(self) -> list[str]:
+        given = self._opt['path'].get('pretrain_network_g')
+        return [*(self._opt.get('weights') or {}).values(), *([given] if given else [])]
