@@ -45,7 +45,7 @@ setup(
         'hub': ['huggingface-hub'],
         'metrics': ['DISTS-pytorch', 'lpips'],
         'onnx': ['onnx', 'onnxruntime'],
-        'study': ['matplotlib', 'spandrel', 'spandrel-extra-arches'],
+        'study': ['matplotlib', 'scipy', 'spandrel', 'spandrel-extra-arches'],
         'test': [
             'DISTS-pytorch',
             'av',

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..files import write_csv, write_text
 from ..training.part_diagnostics import DiagnosticsFile
+from .claims import Claim, evidence_markdown, evidence_rows
 from .costs import Cost
 from .paper import write_paper_tables
 from .plan import Run
@@ -35,15 +36,19 @@ def diagnostics_of(runs: Sequence[Run]) -> list[dict[str, str]]:
     return found
 
 
-def write_report(out: Path, runs: Sequence[Run], *, base: str, costs: Mapping[str, Cost]) -> str:
+def write_report(
+    out: Path, runs: Sequence[Run], *, base: str, costs: Mapping[str, Cost], claims: Sequence[Claim] = ()
+) -> str:
     """Write `table.md`, the CSV files, `paper.*` and `plots/`; the Markdown comes back."""
     results = finished_results(runs)
     if not results:
         return 'no run has finished yet\n'
-    text = markdown(results, base, costs)
+    evidence = evidence_rows(results, claims, base=base)
+    text = '\n'.join([markdown(results, base, costs), evidence_markdown(evidence)])
     write_text(out / 'table.md', text)
     write_csv(out / 'table.csv', final_rows(results, base, costs))
     write_csv(out / 'equal_time.csv', equal_time_rows(results, base))
+    write_csv(out / 'evidence.csv', evidence)
     if diagnostics := diagnostics_of(runs):
         write_csv(out / 'diagnostics.csv', diagnostics)
     write_paper_tables(out, results, costs)

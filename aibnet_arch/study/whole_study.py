@@ -56,15 +56,15 @@ def run_study(
         def finished(run: Run) -> None:
             _say(f'{run.name}: finished')
             try:
-                write_report(out, runs, base=plan.base, costs=costs)
+                write_report(out, runs, base=plan.base, costs=costs, claims=plan.claims)
             except (RunError, OSError, ValueError) as error:  # told again at the end; the other runs go on
                 _say(f'the report could not be written: {error}')
 
         use_gpus = any(run.options['num_gpu'] != 0 for run in waiting)
         runner = Runner(waiting, Places.here(jobs=jobs, use_gpus=use_gpus), tell=_say, finished=finished)
         runner.run()
-        text = write_report(out, runs, base=plan.base, costs=costs)
-    print(f'\n{text}\n{out}: table.md, table.csv, equal_time.csv, paper.{{md,tex,csv,png}}, plots/')
+        text = write_report(out, runs, base=plan.base, costs=costs, claims=plan.claims)
+    print(f'\n{text}\n{out}: table.md, table.csv, equal_time.csv, evidence.csv, paper.{{md,tex,csv,png}}, plots/')
     if runner.failures:
         failed = '\n'.join(f'  {name}: {what}' for name, what in runner.failures.items())
         raise RunError(
