@@ -45,6 +45,7 @@ setup(
         'hub': ['huggingface-hub'],
         'metrics': ['DISTS-pytorch', 'lpips'],
         'onnx': ['onnx', 'onnxruntime'],
+        'slurm': ['submitit'],
         'study': ['matplotlib', 'scipy', 'spandrel', 'spandrel-extra-arches'],
         'test': [
             'DISTS-pytorch',
@@ -66,6 +67,7 @@ setup(
             'scipy',
             'spandrel',
             'spandrel-extra-arches',
+            'submitit',
             'types-jsonschema',
             'types-psutil',
             'types-PyYAML',

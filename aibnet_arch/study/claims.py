@@ -143,7 +143,8 @@ def evidence_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     if len(power) > 1:
         parts.append(
             f'What could be told apart: intervals of {1 - LEVEL:.0%}, and the true difference that so many seeds see '
-            f'in {POWER:.0%} of studies, by the spread of the paired differences (paired t test, {LEVEL:.0%} by chance).\n'
+            f'in {POWER:.0%} of studies, by the spread of the paired differences (paired t test, {LEVEL:.0%} by '
+            'chance).\n'
             f'The spread of few seeds is rough, and so are these figures.\n\n{markdown_table(power)}'
         )
     return '\n'.join(parts)
