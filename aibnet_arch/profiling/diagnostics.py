@@ -89,7 +89,7 @@ def entropy(maps: Tensor, entries: int) -> Optional[float]:
     """
     if entries < 2:
         return None
-    return float(torch.special.entr(maps.double()).sum(dim=-1).mean()) / math.log(entries)
+    return float(torch.special.entr(_full(maps)).sum(dim=-1).mean()) / math.log(entries)
 
 
 class _Sums:
@@ -105,7 +105,7 @@ class _Sums:
 
     def add_gradient(self, name: str, parameters: Iterable[Optional[nn.Parameter]]) -> None:
         gradients = [each.grad for each in parameters if each is not None and each.grad is not None]
-        self._squares[name] += [float(gradient.double().square().sum()) for gradient in gradients]
+        self._squares[name] += [float(_full(gradient).square().sum()) for gradient in gradients]
 
     def figures(self) -> dict[str, float]:
         means = {name: sum(values) / len(values) for name, values in self._values.items()}
@@ -188,8 +188,13 @@ def _hook(stack: ExitStack, handle: Any) -> None:
     stack.callback(handle.remove)
 
 
+def _full(x: Tensor) -> Tensor:
+    """At least float32. (Not float64: Apple's GPUs have none.)"""
+    return x.float() if x.dtype.itemsize < 4 else x
+
+
 def _rms(x: Tensor) -> float:
-    return float(x.double().square().mean().sqrt())
+    return float(_full(x).square().mean().sqrt())
 
 
 def _ratio(part: float, whole: float) -> Optional[float]:
