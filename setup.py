@@ -45,7 +45,8 @@ setup(
         'hub': ['huggingface-hub'],
         'metrics': ['DISTS-pytorch', 'lpips'],
         'onnx': ['onnx', 'onnxruntime'],
-        'study': ['matplotlib', 'spandrel', 'spandrel-extra-arches'],
+        'slurm': ['submitit'],
+        'study': ['matplotlib', 'scipy', 'spandrel', 'spandrel-extra-arches'],
         'test': [
             'DISTS-pytorch',
             'av',
@@ -66,6 +67,7 @@ setup(
             'scipy',
             'spandrel',
             'spandrel-extra-arches',
+            'submitit',
             'types-jsonschema',
             'types-psutil',
             'types-PyYAML',

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..study import whole_study
+from ..study.slurm import parameters_of
 
 
 def run_study(argv: list[str]) -> int:
@@ -18,6 +19,9 @@ def run_study(argv: list[str]) -> int:
             raise UserError(f'--{name.replace("_", "-")} {value}: expected a number above 0')
     if not arguments.output:
         raise UserError('-o: expected a folder')
+    if arguments.slurm and arguments.executor != 'slurm':
+        raise UserError('--slurm: only with --executor slurm')
+    slurm = parameters_of(arguments.slurm) if arguments.executor == 'slurm' else None
     whole_study.run_study(
         arguments.files,
         Path(arguments.output),
@@ -26,6 +30,7 @@ def run_study(argv: list[str]) -> int:
         jobs=arguments.jobs,
         scale=arguments.iterations_scale or 1.0,
         total=arguments.total,
+        slurm=slurm,
     )
     return 0
 
@@ -38,6 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--seeds', nargs='+', type=int, metavar='N', help='one run each (default 0 1 2)')
     parser.add_argument('--base', metavar='NAME', help='the others are compared with it (default: the first)')
     parser.add_argument('--jobs', type=int, metavar='N', help='runs at a time (default: the GPUs, or 1 on a CPU)')
+    parser.add_argument(
+        '--executor', choices=('local', 'slurm'), default='local', help='where runs run: here, or as jobs of slurm'
+    )
+    parser.add_argument(
+        '--slurm',
+        nargs='+',
+        default=[],
+        metavar='NAME=VALUE',
+        help="of a job, by submitit's names: partition, time, ...",
+    )
     shorter = parser.add_mutually_exclusive_group()
     shorter.add_argument('--iterations-scale', type=float, metavar='F', help='factor of all iterations, e.g. 0.02')
     shorter.add_argument('--total', type=int, metavar='N', help="the base's iterations; the others are scaled alike")

@@ -27,6 +27,8 @@ WATCH_SECONDS = 0.5
 
 def main(folder: Path, *, parent: int) -> int:
     """Train to the end, going on from the newest checkpoint, and write the result; the exit code of training."""
+    if hasattr(signal, 'SIGUSR2'):  # slurm sends it to all processes of a job; submitit's acts on it
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     with Lock(folder / LOCK):
         threading.Thread(target=_stop_without, args=(parent,), daemon=True).start()
         code = exit_code_of('basicsr train', lambda: _train(folder / 'options.yml'))

@@ -11,7 +11,8 @@ A study is given as option files, or as one plan file (YAML)::
       - option_file: options/ablation/small/AIBNet-S_pretrained_frozen.yml
         weights: {pretrain_network_encoder: NAFNet}     # path.pretrain_network_encoder: what the run NAFNet trained
 
-A run with weights takes those of the same seed, or of the only seed that there is.
+A run with weights takes those of the same seed, or of the only seed that there is. Claims of a paper may follow: see
+:mod:`.claims`.
 """
 
 import hashlib
@@ -25,9 +26,10 @@ from typing import Any, Optional
 from ..config.option_file import load_option_file
 from ..errors import OptionError, UserError
 from ..messages import did_you_mean, printable
+from .claims import Claim, read_claims
 from .scaling import scale_iterations
 
-PLAN_KEYS = ('base', 'seeds', 'runs')
+PLAN_KEYS = ('base', 'seeds', 'runs', 'claims')
 ENTRY_KEYS = ('option_file', 'seeds', 'weights')
 SEEDS = (0, 1, 2)
 
@@ -80,10 +82,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """All entries of a study, and which of them the others are compared with."""
+    """All entries of a study, which of them the others are compared with, and the claims that it tests."""
 
     entries: Sequence[Entry]
     base: str
+    claims: Sequence[Claim] = ()
 
     def runs(self, out: Path) -> list[Run]:
         """The runs, those that others need before them; all first seeds before all second ones.
@@ -130,18 +133,19 @@ def read_plan(
     Raises:
         OptionError, UserError: everything that is wrong with the plan; the option files themselves are checked later.
     """
-    items: list = list(files)
+    items, claims = list(files), None
     if len(files) == 1:
         document = load_option_file(files[0])
         if 'runs' in document:
             _refuse_unknown(document, PLAN_KEYS, files[0])
-            items, base = document['runs'], base or document.get('base')
+            items, base, claims = document['runs'], base or document.get('base'), document.get('claims')
             if not seeds and document.get('seeds') is not None:
                 seeds = _seeds(document['seeds'], f'{files[0]}: seeds')
     if not isinstance(items, list) or not items:
         raise OptionError([f'{files[0]}: runs: expected a list of option files'])
     entries = [_entry(item, _seeds(seeds or SEEDS, '--seeds'), number) for number, item in enumerate(items, start=1)]
-    problems = _problems(entries, base)
+    tested, problems = read_claims(claims, [entry.name for entry in entries], file=files[0])
+    problems = [*_problems(entries, base), *problems]
     if problems:
         raise OptionError(problems)
     base = base or entries[0].name
@@ -150,7 +154,7 @@ def read_plan(
     for entry in entries:
         if scale != 1:
             _scale(entry, scale)
-    return Plan(entries, base)
+    return Plan(entries, base, tested)
 
 
 def _scale(entry: Entry, factor: float) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Protocol
 
 import yaml
 
@@ -54,6 +54,19 @@ class Places:
         return cls(names, max(1, min(cores // len(names), int(limit) if limit.isdigit() else cores)))
 
 
+class Started(Protocol):
+    """A run that has been started: what Runner asks of a subprocess.Popen."""
+
+    @property
+    def returncode(self) -> Optional[int]: ...
+
+    def poll(self) -> Optional[int]: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def wait(self) -> Optional[int]: ...
+
+
 class Runner:
     """Starts runs when what they need is finished and there is a place for them.
 
@@ -62,11 +75,19 @@ class Runner:
         places: where.
         tell: is called with a line about what happens.
         finished: is called with each run that has finished.
+        start: starts a run; by default :func:`start_child`, a process of this machine.
     """
 
     def __init__(
-        self, runs: Sequence[Run], places: Places, *, tell: Callable[[str], None], finished: Callable[[Run], None]
+        self,
+        runs: Sequence[Run],
+        places: Places,
+        *,
+        tell: Callable[[str], None],
+        finished: Callable[[Run], None],
+        start: Optional[Callable[..., Started]] = None,
     ) -> None:
+        self._start_run = start
         self._waiting = list(runs)
         self._free = list(places.names)
         self._threads = places.threads
@@ -116,7 +137,8 @@ class Runner:
             return _Active(run, place, None)
         self._tell(f'{run.name}: started' + (f' on GPU {place}' if place is not None else ''))
         self._time_left.start(run)
-        return _Active(run, place, start_child(run, gpu=place, threads=self._threads))
+        start = self._start_run or start_child
+        return _Active(run, place, start(run, gpu=place, threads=self._threads))
 
     def _end(self, active: '_Active') -> None:
         self._active.remove(active)
@@ -154,7 +176,7 @@ class Runner:
 class _Active:
     run: Run
     place: Optional[str]
-    process: Optional[subprocess.Popen]  # None: of an earlier start of the study
+    process: Optional[Started]  # None: of an earlier start of the study
 
     def has_ended(self) -> bool:
         if self.process is None:
@@ -162,8 +184,8 @@ class _Active:
         return self.process.poll() is not None
 
 
-def start_child(run: Run, *, gpu: Optional[str], threads: int) -> subprocess.Popen:
-    """Start a run; its output is appended to `output.txt` in its folder."""
+def prepare_folder(run: Run) -> None:
+    """Write what the process of a run reads."""
     record = {
         'entry': run.entry,
         'seed': run.seed,
@@ -175,10 +197,20 @@ def start_child(run: Run, *, gpu: Optional[str], threads: int) -> subprocess.Pop
     run.folder.mkdir(parents=True, exist_ok=True)
     write_options(run, run.folder / 'options.yml')
     write_text(run.folder / 'run.json', json.dumps(record, indent=1))
+
+
+def child_command(folder: Path) -> list[str]:
+    """The command that trains the run in a folder, and stops when this process has ended."""
+    return [sys.executable, '-m', 'aibnet_arch.study.child', str(folder), str(os.getpid())]
+
+
+def start_child(run: Run, *, gpu: Optional[str], threads: int) -> subprocess.Popen:
+    """Start a run; its output is appended to `output.txt` in its folder."""
+    prepare_folder(run)
     environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'CUDA_VISIBLE_DEVICES': '' if gpu is None else gpu}
     with (run.folder / 'output.txt').open('a') as output:
         return subprocess.Popen(
-            [sys.executable, '-m', 'aibnet_arch.study.child', str(run.folder), str(os.getpid())],
+            child_command(run.folder),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

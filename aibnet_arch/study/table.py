@@ -169,13 +169,13 @@ def markdown(results: Results, base: str, costs: Mapping[str, Cost]) -> str:
         )
     devices = sorted({result.device for group in results.values() for result in group})
     return (
-        f'{_table(table)}\n'
+        f'{markdown_table(table)}\n'
         'Means over the seeds ± standard deviation of one run; differences are paired by seed, ± the standard error of '
         f'their mean. Parameters that train are those of the stage that trains most. MACs for 256x256. Seconds of '
         f'training alone, on: {"; ".join(devices)}.{_warning(results)}\n\n'
         'At equal training time: when the shorter of the two runs of a seed ended, the other interpolated between its '
         'validations. A run that is read before its end has not finished its learning rate schedule.\n\n'
-        f'{_table(equal)}'
+        f'{markdown_table(equal)}'
     )
 
 
@@ -192,7 +192,8 @@ def _warning(results: Results) -> str:
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """The first row is the head."""
     lines = [f'| {" | ".join(cell.replace("|", "/") for cell in row)} |' for row in rows]
     lines.insert(1, '|' + ' --- |' * len(rows[0]))
     return '\n'.join(lines) + '\n'

@@ -3,10 +3,10 @@
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 
@@ -19,6 +19,7 @@ from .plots import require_matplotlib
 from .report import write_report
 from .results import read_result
 from .running import Places, Runner
+from .slurm import SlurmStarter
 
 
 def run_study(
@@ -30,13 +31,15 @@ def run_study(
     jobs: Optional[int] = None,
     scale: float = 1.0,
     total: Optional[int] = None,
+    slurm: Optional[Mapping[str, Any]] = None,
 ) -> None:
     """Run what has not finished, and write the report.
 
     Args:
         files, seeds, base, scale, total: see :func:`.read_plan`.
         out: folder for everything.
-        jobs: runs at a time; by default one on each GPU, or one.
+        jobs: runs at a time; by default one on each GPU, or one, and with slurm all.
+        slurm: parameters of slurm: the runs are its jobs (:class:`.SlurmStarter`); None: processes of this machine.
 
     Raises:
         UserError, OptionError: the plan or an option file is wrong; nothing was started.
@@ -56,15 +59,20 @@ def run_study(
         def finished(run: Run) -> None:
             _say(f'{run.name}: finished')
             try:
-                write_report(out, runs, base=plan.base, costs=costs)
+                write_report(out, runs, base=plan.base, costs=costs, claims=plan.claims)
             except (RunError, OSError, ValueError) as error:  # told again at the end; the other runs go on
                 _say(f'the report could not be written: {error}')
 
         use_gpus = any(run.options['num_gpu'] != 0 for run in waiting)
-        runner = Runner(waiting, Places.here(jobs=jobs, use_gpus=use_gpus), tell=_say, finished=finished)
+        if slurm is None:
+            places, start = Places.here(jobs=jobs, use_gpus=use_gpus), None
+        else:
+            places = Places([None] * (jobs or max(1, len(waiting))), 1)
+            start = SlurmStarter(out / 'jobs', parameters=slurm, use_gpus=use_gpus)
+        runner = Runner(waiting, places, tell=_say, finished=finished, start=start)
         runner.run()
-        text = write_report(out, runs, base=plan.base, costs=costs)
-    print(f'\n{text}\n{out}: table.md, table.csv, equal_time.csv, paper.{{md,tex,csv,png}}, plots/')
+        text = write_report(out, runs, base=plan.base, costs=costs, claims=plan.claims)
+    print(f'\n{text}\n{out}: table.md, table.csv, equal_time.csv, evidence.csv, paper.{{md,tex,csv,png}}, plots/')
     if runner.failures:
         failed = '\n'.join(f'  {name}: {what}' for name, what in runner.failures.items())
         raise RunError(

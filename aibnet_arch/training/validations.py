@@ -9,6 +9,7 @@ from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.writing import CheckpointWriter
 from ..distributed import take_buffers_of_first
 from .history import History, TrainingClock
+from .part_diagnostics import note_diagnostics
 from .progress import TrainingProgress
 from .random_states import random_states, set_random_states
 
@@ -61,12 +62,18 @@ class Validations:
         self._agree()
         try:
             with self._clock.paused(), self._progress.validation(dataset):
+                self._diagnose(iteration, tb_logger)  # the validation drops the batch
                 self._model.validation(loader, iteration, tb_logger, save_img)
         finally:
             set_random_states(states)
         self._done.add((iteration, dataset))
         if self._model.opt['rank'] == 0:
             self._note(dataset, iteration, is_saved)
+
+    def _diagnose(self, iteration: int, tb_logger: Any) -> None:
+        first = not any(at == iteration for at, _ in self._done)
+        if first and self._model.opt['rank'] == 0 and self._model.opt['logger'].get('diagnostics', True):
+            note_diagnostics(self._model, iteration, tb_logger)
 
     def _agree(self) -> None:
         """All processes validate the networks of the first, which are those that it saves."""

@@ -91,4 +91,7 @@ class Logger(Section):
     on_usr1: Optional[Annotated[str, OneOf(('stop', SAVES))]] = optional(
         'at SIGUSR1 save and stop (exit code 75), or save and go on', 'stop', whose=OURS
     )
+    diagnostics: Switch = optional(
+        'at each validation look whether the parts of an AIBNet are awake (docs/diagnostics.md)', True, whose=OURS
+    )
     wandb: Optional[Wandb] = optional('Weights & Biases; needs use_tb_logger')
