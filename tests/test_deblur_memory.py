@@ -107,6 +107,27 @@ def test_a_containers_limit_counts(tmp_path):
     assert memory._available_in_container(tmp_path) == 500
 
 
+@pytest.mark.skipif(memory._MALLOPT is None, reason='another C library than glibc')
+def test_freed_memory_is_kept_for_the_next_map():
+    """In a process of its own, since it holds for the whole process."""
+    code = """if True:
+        import resource, torch
+        from aibnet_arch.photos.memory import keep_freed_memory
+
+        def new_pages():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            torch.zeros(25_000_000)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        print(new_pages(), new_pages())
+        keep_freed_memory()
+        print(new_pages(), new_pages())
+    """
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    _, given_back, _, kept = map(int, done.stdout.split())
+    assert kept < 50 < given_back
+
+
 @pytest.mark.parametrize('told', [True, False], ids=['told by the system', 'sampled'])
 def test_what_runs_is_measured(told, monkeypatch, tmp_path):
     if not told:
