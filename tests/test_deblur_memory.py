@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from aibnet_arch.photos import memory
+from aibnet_arch.errors import CheckpointError
+from aibnet_arch.photos import deblurring, memory
 from aibnet_arch.photos.memory import LimitError, TileChooser, parse_size
 from aibnet_arch.profiling import peak_memory
 from tests.deblurring import network, save
@@ -126,6 +127,16 @@ def test_freed_memory_is_kept_for_the_next_map():
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     _, given_back, _, kept = map(int, done.stdout.split())
     assert kept < 50 < given_back
+
+
+@pytest.mark.parametrize('limit', [None, 10**9])
+def test_it_is_kept_where_no_limit_is_given(limit, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(deblurring, 'keep_freed_memory', lambda: kept.append(True))
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(CheckpointError):
+        deblurring.deblur([str(tmp_path / 'a.png')], tmp_path / 'out', weights='none.pth', memory=limit)
+    assert kept == ([True] if limit is None else [])
 
 
 @pytest.mark.parametrize('told', [True, False], ids=['told by the system', 'sampled'])
