@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from aibnet_arch.photos import memory
+from aibnet_arch.errors import CheckpointError
+from aibnet_arch.photos import deblurring, memory
 from aibnet_arch.photos.memory import LimitError, TileChooser, parse_size
 from aibnet_arch.profiling import peak_memory
 from tests.deblurring import network, save
@@ -105,6 +106,37 @@ def test_a_containers_limit_counts(tmp_path):
     (tmp_path / 'memory.current').write_text('700\n')
     (tmp_path / 'memory.stat').write_text('anon 300\ninactive_file 200\n')
     assert memory._available_in_container(tmp_path) == 500
+
+
+@pytest.mark.skipif(memory._MALLOPT is None, reason='another C library than glibc')
+def test_freed_memory_is_kept_for_the_next_map():
+    """In a process of its own, since it holds for the whole process."""
+    code = """if True:
+        import resource, torch
+        from aibnet_arch.photos.memory import keep_freed_memory
+
+        def new_pages():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            torch.zeros(25_000_000)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        print(new_pages(), new_pages())
+        keep_freed_memory()
+        print(new_pages(), new_pages())
+    """
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    _, given_back, _, kept = map(int, done.stdout.split())
+    assert kept < 50 < given_back
+
+
+@pytest.mark.parametrize('limit', [None, 10**9])
+def test_it_is_kept_where_no_limit_is_given(limit, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(deblurring, 'keep_freed_memory', lambda: kept.append(True))
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(CheckpointError):
+        deblurring.deblur([str(tmp_path / 'a.png')], tmp_path / 'out', weights='none.pth', memory=limit)
+    assert kept == ([True] if limit is None else [])
 
 
 @pytest.mark.parametrize('told', [True, False], ids=['told by the system', 'sampled'])

@@ -207,6 +207,24 @@ def test_masks_keep_exactly_the_top_entries_of_each_row(channels):
         torch.testing.assert_close(sparse.sum(dim=-1), torch.ones(2, 1, channels))
 
 
+@pytest.mark.parametrize('masked_logits', ['dropped', 'zero'])
+@pytest.mark.parametrize('channels, num_masks', [(2, 4), (3, 1), (9, 4), (32, 6)])
+def test_the_sum_of_maps_is_made_without_them(channels, num_masks, masked_logits):
+    """And its gradients, where rows lie far from zero on either side, too."""
+    attention = MaskedAttention(head_channels=channels, num_masks=num_masks, masked_logits=masked_logits).double()
+    attention.lambdas.data.uniform_(-1, 1)
+    logits = 3 * torch.randn(2, 2, channels, channels, dtype=torch.float64)
+    logits[0, 0, 0] -= 800
+    logits[0, 0, 1] += 800
+    logits.requires_grad_()
+    wanted = torch.randn_like(logits)
+    total = torch.einsum('i, i b h c d -> b h c d', attention.lambdas, attention.maps(logits))
+    expected = (total, *torch.autograd.grad(total, [logits, attention.lambdas], wanted))
+    total = attention(logits)
+    found = (total, *torch.autograd.grad(total, [logits, attention.lambdas], wanted))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 def plain_hfs(x, block):
     high = block.decoupler(x)
     context = conv(conv(high, block.expand.weight), block.depthwise.weight, groups=3 * CHANNELS)

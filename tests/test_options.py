@@ -58,7 +58,8 @@ def test_training_has_the_settings_of_section_4_1(path):
     train, data = opt['train'], opt['datasets']['train']
     assert (data['gt_size'], data['batch_size_per_gpu']) == (256, 32)
     assert (data['use_hflip'], data['use_vflip'], data['use_rot']) == (True, True, False)
-    assert dict(train['optim_g']) == {'type': 'Adam', 'lr': 2e-4, 'weight_decay': 0, 'betas': [0.9, 0.999]}
+    adam = {'type': 'Adam', 'lr': 2e-4, 'weight_decay': 0, 'betas': [0.9, 0.999], 'fused': True}
+    assert dict(train['optim_g']) == adam
     assert dict(train['scheduler']) == {'type': 'CosineAnnealingRestartLR', 'eta_min': 1e-7}
     assert set(train['stage_iter']) == {400000}
     assert opt['network_g']['blocks_per_level'] == 8

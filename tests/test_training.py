@@ -85,10 +85,11 @@ def test_the_terms_of_the_loss_are_logged_apart(root, monkeypatch):
     assert {'losses/l_char', 'losses/l_edge', 'losses/l_freq'} <= set(events.Tags()['scalars'])
 
 
-@pytest.mark.parametrize('killed_after', [3, 5, 7])
-def test_a_resumed_run_goes_on_where_it_was(root, monkeypatch, tmp_path_factory, killed_after):
+@pytest.mark.parametrize('killed_after, fused', [(3, False), (5, False), (7, False), (3, True), (7, True)])
+def test_a_resumed_run_goes_on_where_it_was(root, monkeypatch, tmp_path_factory, killed_after, fused):
     """In stage 1, at its very end, and in stage 2: the weights end up as those of an uninterrupted run."""
     opt = options(ema_decay=0.5)
+    opt['train']['optim_g']['fused'] = fused
     assert run(opt, root=root, monkeypatch=monkeypatch) == 0
     other = tmp_path_factory.mktemp('killed')
     (other / 'data').symlink_to(root / 'data')

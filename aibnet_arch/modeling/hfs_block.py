@@ -11,6 +11,7 @@ from .channel_logits import ChannelLogits
 from .channel_products import weighted_sum
 from .decoupler import Decoupler
 from .level_settings import LevelSettings
+from .sorted_maps import sum_of_maps
 
 # What becomes of the logits that a mask does not keep.
 MASKED_LOGITS = {'dropped': -math.inf, 'zero': 0.0}
@@ -62,7 +63,10 @@ class MaskedAttention(nn.Module):
         """sum_i lambda_i M_i: Q T(K) / beta, (B, heads, C, C) -> (B, heads, C, C)."""
         if not self.kept:
             return logits.softmax(dim=-1)
-        return torch.einsum('i, i b h c d -> b h c d', self.lambdas, self.maps(logits))
+        if torch.jit.is_tracing():  # no ONNX graph can hold a gradient
+            return torch.einsum('i, i b h c d -> b h c d', self.lambdas, self.maps(logits))
+        # The same without n_m maps.
+        return sum_of_maps(logits, self.lambdas, kept=self.kept, masked_to_zero=self.masked_to == 0)
 
     def maps(self, logits: Tensor) -> Tensor:
         """M_i = SoftMax(Mask_i(Q T(K) / beta)): (B, heads, C, C) -> (n_m, B, heads, C, C)."""

@@ -18,7 +18,7 @@ from ..page import Page
 from ..weights.box import BOX
 from .batch import Batch
 from .inputs import Plan, check_outputs, plan_jobs, raw_note
-from .memory import LimitError
+from .memory import LimitError, keep_freed_memory
 from .restoring import Deblurrer
 
 
@@ -58,6 +58,8 @@ def deblur(
     """
     suffix = f'.{picture_format}' if picture_format else None
     plan = plan_jobs(inputs, output, picture_suffix=suffix, shard=shard)
+    if settings.get('memory') is None:  # who gives a limit has little to spare
+        keep_freed_memory()
     try:
         deblurrer = Deblurrer.from_file(weights, param_key=param_key, **settings)
     except ValueError as error:

@@ -76,8 +76,9 @@ def _check_optimizer(place: str, options: Mapping[str, Any], report: Report) -> 
     for key in texts:
         yield problem(f'{place}.{key}', f'{options[key]!r}: expected a number, or true or false')
     if not unknown and not texts and report.is_sound(place):
-        weight = torch.zeros(1, requires_grad=True)
-        weight.grad = torch.ones(1)
+        # Where training is: some settings are for GPUs alone, `fused` for older torch's.
+        weight = torch.zeros(1, device='cuda' if torch.cuda.is_available() else 'cpu', requires_grad=True)
+        weight.grad = torch.ones_like(weight)
         try:
             getattr(torch.optim, kind)([weight], **{k: v for k, v in options.items() if k != 'type'}).step()
         except Exception as error:  # whatever values make it stumble over: it is told, not hidden

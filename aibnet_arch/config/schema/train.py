@@ -39,7 +39,7 @@ class Optimizer(Call):
     momentum: Optional[NotNegative] = optional('of SGD and RMSprop', 0)
     amsgrad: Optional[Switch] = optional('of Adam and AdamW', False)
     nesterov: Optional[Switch] = optional('of SGD', False)
-    fused: Optional[Switch] = optional('of Adam, AdamW and SGD: a step is one kernel; ~: torch chooses')
+    fused: Optional[Switch] = optional('of Adam, AdamW and SGD: a step is one kernel, on a CPU since torch 2.4', False)
 
 
 class Scheduler(Call):
