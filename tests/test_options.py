@@ -15,6 +15,7 @@ TRAIN = sorted(OPTIONS.glob('AIBNet*.yml'))
 TEST = sorted((OPTIONS / 'test').glob('AIBNet*.yml'))
 OTHERS = [OPTIONS / folder / f'{name}_GoPro.yml' for folder in ('', 'test') for name in ('NAFNet', 'Restormer')]
 STUDY = sorted((OPTIONS / 'ablation').glob('*/*.yml'))
+SMALL = ('AIBNet_demo', 'AIBNet_box')  # of sizes of their own
 BEYOND_THE_PAPER = ('RSBlur', 'ReLoBlur', 'REDS', 'BSD-3ms24ms')  # with a file for S alone
 SUB_DECODERS = {'S': 1, 'B': 2, 'L': 4}
 
@@ -31,7 +32,9 @@ def test_there_is_one_for_each_variant_and_dataset():
         for datasets in (('GoPro', 'RealBlur-J', 'RealBlur-R'), ('GoPro', 'HIDE', 'RealBlur-J', 'RealBlur-R'))
     )
     small = {f'AIBNet-S_{data}.yml' for data in BEYOND_THE_PAPER}
-    assert trained | small | {'AIBNet_demo.yml', 'AIBNet-S_folder_pair.yml'} == {path.name for path in TRAIN}
+    assert trained | small | {'AIBNet_demo.yml', 'AIBNet_box.yml', 'AIBNet-S_folder_pair.yml'} == {
+        path.name for path in TRAIN
+    }
     assert tested | small | {'AIBNet_demo.yml'} == {path.name for path in TEST}
     plan = [OPTIONS / 'ablation' / 'study.yml']
     assert sorted(OPTIONS.rglob('*.yml')) == sorted(TRAIN + TEST + OTHERS + STUDY + plan)
@@ -46,13 +49,13 @@ def test_networks_can_be_built_and_plans_made(path):
     assert network.pop('type') == 'AIBNet'
     with torch.device('meta'):
         net = AIBNet(**network)
-    if 'demo' not in path.stem:
+    if path.stem not in SMALL:
         assert len(net.sub_decoders) == SUB_DECODERS[path.stem[7]]
     if 'train' in opt:
         assert len(StagePlan.from_options(opt).lengths) == len(net.sub_decoders)
 
 
-@pytest.mark.parametrize('path', [p for p in TRAIN if 'demo' not in p.stem], ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [p for p in TRAIN if p.stem not in SMALL], ids=lambda path: path.stem)
 def test_training_has_the_settings_of_section_4_1(path):
     opt = load_option_file(path)
     train, data = opt['train'], opt['datasets']['train']

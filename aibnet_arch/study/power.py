@@ -39,6 +39,7 @@ class Evidence:
 
     @classmethod
     def of(cls, difference: Figure) -> 'Evidence':
+        """What a mean of paired differences over seeds can tell, and could have told."""
         from scipy import stats  # BasicSR needs it
 
         deviation, runs = difference.deviation, difference.runs

@@ -44,6 +44,7 @@ class RunInJob:
         self._pid: Optional[int] = None
 
     def __call__(self) -> int:
+        """Run in the job; the exit code."""
         environment = {**os.environ, 'OMP_NUM_THREADS': str(self.threads)}
         with (self.folder / 'output.txt').open('a') as output:
             process = subprocess.Popen(
