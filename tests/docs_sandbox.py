@@ -140,6 +140,7 @@ def _weights(path: Path) -> None:
 def _shrunk(opt: dict) -> dict:
     """The options for a network and a run of seconds; the names of files stay. Of a study's plan, a few runs."""
     if 'runs' in opt:
+        opt.pop('claims', None)  # of runs that are left out
         return {**opt, 'seeds': [0], 'runs': [opt['runs'][0], *opt['runs'][-2:]]}
     opt['num_gpu'] = 0
     network = opt['network_g']

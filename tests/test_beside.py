@@ -292,7 +292,7 @@ def test_the_commands_of_the_docs_page_exist():
     page = (REPOSITORY / 'docs/beside.md').read_text()
     commands = [line.split() for line in page.splitlines() if line.startswith('    ') and 'basicsr ' in line]
     commands = [words for words in commands if words[0] == 'basicsr']
-    assert {words[1] for words in commands} == {'train', 'test', 'dropin'} <= COMMANDS.keys()
+    assert {words[1] for words in commands} == {'train', 'test', 'compare', 'dropin'} <= COMMANDS.keys()
     for words in commands:
         if '-opt' in words:
             assert (REPOSITORY / words[words.index('-opt') + 1]).is_file()

@@ -321,7 +321,7 @@ def test_videos_of_any_name(name, tmp_path):
     plain.rename(source)
     shape = read_video_shape(source)
     assert (shape.height, shape.width, shape.frames) == (16, 32, 3)
-    assert restore_video(source, folder / 'restored.mp4', shape, lambda frame: frame) == 3
+    assert restore_video(source, folder / 'restored.mp4', shape, lambda frame: frame) == (3, [])
     source.write_bytes(b'')
     with pytest.raises(Exception, match='it is empty'):
         read_video_shape(source)

@@ -9,6 +9,7 @@ from aibnet_arch import distributed
 from aibnet_arch.losses.aibnet_loss import AIBNetLoss, laplacian
 from aibnet_arch.training import validations
 from aibnet_arch.training.history import TrainingClock
+from aibnet_arch.training.progress import TrainingProgress
 from tests.training import make_dataset, options, run
 
 
@@ -68,14 +69,17 @@ def test_the_processes_of_a_run_on_cpus_talk_by_gloo(on_gpus, found, backend, mo
 def test_all_processes_validate_the_networks_of_the_first(monkeypatch):
     happened = []
     model = SimpleNamespace(
-        opt={'rank': 1},
+        opt={'rank': 1, 'train': {'total_iter': 9}},
         net_g=torch.nn.Linear(1, 1),
         net_g_ema=torch.nn.Linear(1, 1),
         validation=lambda *_: happened.append('validated'),
     )
     monkeypatch.setattr(validations, 'take_buffers_of_first', happened.append)
     loader = SimpleNamespace(dataset=SimpleNamespace(opt={'name': 'val'}))
-    validations.Validations(model, loaders=[loader], clock=TrainingClock()).run(loader, 3, None, False, is_saved=False)
+    each = validations.Validations(
+        model, loaders=[], clock=TrainingClock(), progress=TrainingProgress(model, loaders=[])
+    )
+    each.run(loader, 3, None, False, is_saved=False)
     assert happened == [model.net_g, model.net_g_ema, 'validated']
 
 

@@ -244,7 +244,7 @@ def test_a_fault_met_in_training_names_dataset_key_and_file_and_does_not_hang(
     assert run(opt, root=tmp_path, monkeypatch=monkeypatch) == 1
     told = capsys.readouterr().err
     assert 'Traceback' not in told
-    assert "\nbasicsr train: dataset 'train': sample " in told
+    assert "\nbasicsr train: dataset 'train': sample " in f'\n{told}'
     for word in ("dataset 'train'", 'p3', GT, 'basicsr check'):
         assert word in told
 
