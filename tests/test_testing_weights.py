@@ -80,12 +80,12 @@ def refused(capsys, *arguments):
 def test_an_option_file_of_training_tests_its_newest_weights(here, capsys):
     on_trial('-opt', 'opt.yml')
     assert f'{LATEST}, the newest of its run' in capsys.readouterr().out
-    log = log_of(here, 'test_run')
+    log = log_of(here, 'test_run_val')
     assert f'Loaded AIBNet from {here / LATEST}, entry params_ema.' in log
     psnr = log_of(here).rpartition('# psnr: ')[2].split()[0]  # of its last validation
     assert f'# psnr: {psnr}' in log
-    assert len(rows_of('results/test_run/val.csv')) == 2
-    assert data_of(Path('results/test_run/page_val/index.html'))['finished']
+    assert len(rows_of('results/test_run_val/val.csv')) == 2
+    assert data_of(Path('results/test_run_val/page_val/index.html'))['finished']
 
 
 def test_the_best_weights_are_those_of_the_best_validation(here, capsys):
@@ -200,7 +200,7 @@ def test_weights_may_take_the_place_of_those_in_an_option_file(here):
             opt.update(name='test_file', path={'pretrain_network_g': 'nowhere.pth', 'param_key_g': 'params_ema'})
             Path(kind).write_text(yaml.safe_dump(opt))
         on_trial('-opt', kind, '--weights', 'NAFNet.pth', LATEST)
-        (folder,) = Path('results').glob(f'test_{"run" if kind == "opt.yml" else "file"}_NAFNet_run')
+        (folder,) = Path('results').glob(f'test_{"run_val" if kind == "opt.yml" else "file"}_NAFNet_run')
         assert len(rows_of(folder / 'val.csv')) == 2
         shutil.rmtree('results')
 
@@ -223,7 +223,7 @@ def test_a_network_that_only_its_options_tell_is_built_from_them(here):
     Path('plugin.yml').write_text(yaml.safe_dump(opt))
     torch.save({'params': SRVGGNetCompact(**arguments).state_dict()}, 'plugin.pth')
     on_trial('-opt', 'plugin.yml', '--weights', 'plugin.pth', 'NAFNet.pth')
-    assert 'plugin: SRVGGNetCompact, ' in log_of(here, 'test_run_plugin_NAFNet')
+    assert 'plugin: SRVGGNetCompact, ' in log_of(here, 'test_run_val_plugin_NAFNet')
 
 
 def test_names_of_files_become_different_labels():

@@ -54,7 +54,8 @@ def of_training(opt: Mapping[str, Any], *, with_sets: bool = True) -> dict[str, 
         raise OptionError(['datasets: there is no val to test on: add one, or give --lq and --gt'])
     made['datasets'] = {phase.replace('val', 'test', 1): deepcopy(data) for phase, data in sets.items()}
     made['val'] = {'save_img': False, 'page': True, 'metrics': deepcopy(METRICS), **deepcopy(_section(opt, 'val'))}
-    made['name'] = f'test_{opt.get("name")}'
+    # A test file of that name tests on other pictures.
+    made['name'] = f'test_{opt.get("name")}{"_val" if with_sets else ""}'
     made['path'] = _places(opt)
     return made
 
