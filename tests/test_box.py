@@ -64,7 +64,6 @@ def by_hand(net, window):
     return (restored[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
 
 
-@pytest.mark.skipif(not box.FILE.is_file(), reason='the weights are not in the box yet')
 def test_what_is_shipped_is_small_and_says_what_it_is():
     assert box.FILE.stat().st_size <= 8_000_000
     assert box.FILE.with_name('MODEL_CARD.md').is_file()
