@@ -210,3 +210,10 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
         monkeypatch.setenv(name, '1')
     assert main(['app', '--weights', 'x.pth']) == 2
     assert 'basicsr app needs gradio: pip install gradio' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('port', ['0', '65536', '-1', 'x', ''])
+def test_a_port_that_there_cannot_be_is_refused(port, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        main(['app', f'--port={port}'])
+    assert f'argument --port: {port!r}: expected a number from 1 to 65535' in capsys.readouterr().err

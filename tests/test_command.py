@@ -1,12 +1,13 @@
 """The `basicsr` command: what it prints, returns and leaves behind."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from aibnet_arch.commands.main import main
+from aibnet_arch.commands.main import COMMANDS, main
 from aibnet_arch.config.checks.data import PREPARATION
 from aibnet_arch.errors import UserError
 from aibnet_arch.registries import plugins
@@ -22,6 +23,24 @@ def test_usage_and_unknown_commands(capsys):
     assert main([]) == 2
     assert main(['trian']) == 2
     assert "no command 'trian'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_a_flag_that_takes_several_values_forgets_none_when_it_is_given_again(command, monkeypatch):
+    class AskedError(Exception):
+        pass
+
+    def asked(parser, *_):
+        raise AskedError(parser)
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', asked)
+    with pytest.raises(AskedError) as raised:
+        main([command])
+    (parser,) = raised.value.args
+    several = [action for action in parser._actions if action.option_strings and action.nargs == '+']
+    assert [action.dest for action in several if not isinstance(action, argparse._ExtendAction)] == []
+    # It would add to a default that is not empty.
+    assert [action.dest for action in several if action.default not in (None, [])] == []
 
 
 def test_the_installed_command_and_the_module_are_the_same():

@@ -1,6 +1,7 @@
 """`basicsr table`: rows, columns, marks, seeds, gains, published figures, and the four kinds of files."""
 
 import csv
+import json
 import re
 
 import cv2
@@ -133,5 +134,17 @@ def test_what_makes_no_table_is_told(arguments, told, tmp_path, monkeypatch, cap
 
 def test_metrics_are_chosen_by_name_or_type(tests_of_three, capsys):
     assert main(['table', str(tests_of_three[0]), '--metrics', 'ssim']) == 2
-    assert 'no metric is left: --metrics ssim' in capsys.readouterr().err
+    assert '--metrics ssim: in none of the tests: calculate_psnr, psnr' in capsys.readouterr().err
+    assert main(['table', str(tests_of_three[0]), '--metrics', 'psnr', 'psnrr']) == 2
+    assert "--metrics psnrr: in none of the tests (did you mean 'psnr'?)" in capsys.readouterr().err
     assert main(['table', str(tests_of_three[0]), '--metrics', 'calculate_psnr']) == 0
+
+
+def test_metrics_of_a_test_of_several_weights_are_chosen_without_their_names(tmp_path, capsys):
+    metrics = {f'{metric} NAFNet': {'mean': 9.0, 'network': 'NAFNet'} for metric in ('psnr', 'ssim')}
+    summary = {'dataset': 'GoPro', 'metrics': metrics, 'pictures': []}
+    (tmp_path / 'GoPro.json').write_text(json.dumps(summary))
+    assert main(['table', str(tmp_path), '--metrics', 'psnr']) == 0
+    out = capsys.readouterr().out
+    assert 'psnr' in out
+    assert 'ssim' not in out

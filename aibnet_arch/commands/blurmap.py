@@ -53,7 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--mask', type=Path, metavar='PATH', help='pictures above 0 where it is blurred (ReLoBlur)')
     parser.add_argument(
-        '--beside', nargs='+', type=Path, default=[], metavar='FILE', help="weights of others' networks, e.g. NAFNet"
+        '--beside',
+        nargs='+',
+        action='extend',
+        type=Path,
+        default=[],
+        metavar='FILE',
+        help="weights of others' networks, e.g. NAFNet",
     )
     parser.add_argument('--param-key', help='which entry of the files (params_ema where there is one, else params)')
     parser.add_argument(

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--skip-existing', action='store_true', help='leave results that are there, do the others')
     parser.add_argument('--shard', type=_shard, default=(1, 1), metavar='I/N', help='part I of N, on as many machines')
     parser.add_argument('--device', default='auto', help='auto (a GPU if there is one), cpu, cuda, cuda:1')
-    parser.add_argument('--memory', type=_size, metavar='SIZE', help='limit, e.g. 2GB (half of what is free)')
+    parser.add_argument('--memory', type=memory, metavar='SIZE', help='limit, e.g. 2GB (half of what is free)')
     parser.add_argument('--tile', type=pixels, metavar='N', help='restore in tiles of N pixels; whole: without tiles')
     parser.add_argument('--overlap', type=int, default=32, metavar='N', help='of tiles, in pixels (32)')
     parser.add_argument(
@@ -61,7 +61,8 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
-def _size(text: str) -> int:
+def memory(text: str) -> int:
+    """An amount of memory, such as 2GB, in bytes."""
     try:
         return parse_size(text)
     except ValueError as error:

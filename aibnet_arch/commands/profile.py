@@ -164,18 +164,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--plan', action='store_true', help='what the whole training takes, counted, not run')
     parser.add_argument('--train', action='store_true', help='also one training step of each stage, and of direct')
-    parser.add_argument('--beside', nargs='+', default=(), choices=OTHER_NETWORKS, help="spandrel's, in the same run")
+    parser.add_argument(
+        '--beside', nargs='+', action='extend', default=[], choices=OTHER_NETWORKS, help="spandrel's, in the same run"
+    )
     plan = parser.add_argument_group('with --plan')
     plan.add_argument('--gpus', type=_positive(int), default=1, metavar='N', help='with a process each')
     plan.add_argument('--pictures', type=_positive(int), metavar='N', help='of the training set, where it is not there')
     speed = plan.add_mutually_exclusive_group()
     speed.add_argument(
-        '--step-seconds', nargs='+', type=_positive(float), metavar='S', help='of an iteration; one, or one a stage'
+        '--step-seconds',
+        nargs='+',
+        action='extend',
+        type=_positive(float),
+        metavar='S',
+        help='of an iteration; one, or one a stage',
     )
     speed.add_argument('--tflops', type=_positive(float), metavar='T', help='that a GPU reaches in training')
     plan.add_argument('--watts', type=_positive(float), metavar='W', help='of a GPU')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
-    parser.add_argument('--force_yml', nargs='+', metavar='KEY:KEY=VALUE', help='change options first')
+    parser.add_argument('--force_yml', nargs='+', action='extend', metavar='KEY:KEY=VALUE', help='change options first')
     return parser
 
 

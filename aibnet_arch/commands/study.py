@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='basicsr study', allow_abbrev=False, description=what)
     parser.add_argument('files', nargs='+', metavar='FILE', help='option files of training, or one plan file (YAML)')
     parser.add_argument('-o', '--output', required=True, metavar='FOLDER', help='where everything goes')
-    parser.add_argument('--seeds', nargs='+', type=int, metavar='N', help='one run each (default 0 1 2)')
+    parser.add_argument(
+        '--seeds', nargs='+', action='extend', type=int, metavar='N', help='one run each (default 0 1 2)'
+    )
     parser.add_argument('--base', metavar='NAME', help='the others are compared with it (default: the first)')
     parser.add_argument('--jobs', type=int, metavar='N', help='runs at a time (default: the GPUs, or 1 on a CPU)')
     parser.add_argument(
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--slurm',
         nargs='+',
+        action='extend',
         default=[],
         metavar='NAME=VALUE',
         help="of a job, by submitit's names: partition, time, ...",

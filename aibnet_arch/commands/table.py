@@ -46,12 +46,26 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='basicsr table', allow_abbrev=False, description=what, epilog=EPILOG)
     parser.add_argument('tests', nargs='*', metavar='FOLDER', help='results/NAME, or NAME=FOLDER')
     parser.add_argument(
-        '-o', '--output', nargs='+', type=Path, default=[], metavar='FILE', help=f'also write it: {", ".join(FORMATS)}'
+        '-o',
+        '--output',
+        nargs='+',
+        action='extend',
+        type=Path,
+        default=[],
+        metavar='FILE',
+        help=f'also write it: {", ".join(FORMATS)}',
     )
     parser.add_argument(
-        '--published', nargs='+', choices=TABLES, default=[], help="the rows of the paper's tables, marked so"
+        '--published',
+        nargs='+',
+        action='extend',
+        choices=TABLES,
+        default=[],
+        help="the rows of the paper's tables, marked so",
     )
-    parser.add_argument('--metrics', nargs='+', metavar='NAME', help='these alone, by name or type (default: all)')
+    parser.add_argument(
+        '--metrics', nargs='+', action='extend', metavar='NAME', help='these alone, by name or type (default: all)'
+    )
     parser.add_argument('--gains', action='store_true', help='in brackets: how much better than the blurred input')
     parser.add_argument('--costs', action='store_true', help='also parameters, MACs, seconds for a picture')
     return parser

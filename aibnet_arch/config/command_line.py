@@ -129,7 +129,9 @@ def _add_flags_of_test(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         'Test weights: those that a test file names, those that a training has written, or any files of weights.'
     )
-    parser.add_argument('--weights', nargs='+', metavar='FILE', help='test these, of AIBNet, NAFNet, Restormer, ...')
+    parser.add_argument(
+        '--weights', nargs='+', action='extend', metavar='FILE', help='test these, of AIBNet, NAFNet, Restormer, ...'
+    )
     parser.add_argument('--lq', metavar='PATH', help='blurred pictures: a folder, or an LMDB')
     parser.add_argument('--gt', metavar='PATH', help='their sharp partners of the same names')
     parser.add_argument(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
+from ..errors import UserError
+from ..messages import did_you_mean, some
 from ..page import usual_better
 from .result_files import Summary, read_summaries
 
@@ -175,12 +177,13 @@ def rows_of_tests(
         costs: also parameters, MACs and seconds for a picture.
 
     Raises:
-        UserError: a folder holds no test.
+        UserError: a folder holds no test, or no test has one of the metrics.
     """
+    read = [(name, read_summaries(folder)) for name, folder in tests]
+    _refuse_unknown(metrics or (), [summary for _, summaries in read for summary in summaries])
     blurred = Row('blurred input', is_input=True)
     rows: dict[str, Row] = {}
-    for name, folder in tests:
-        summaries = read_summaries(folder)
+    for name, summaries in read:
         title = name or re.sub(r'[-_]?seed[-_]?\d+$', '', summaries[0].name) or summaries[0].name
         for summary in summaries:
             _add(summary, rows, title, blurred, metrics)
@@ -189,13 +192,21 @@ def rows_of_tests(
     return [*([blurred] if blurred.cells else []), *rows.values()]
 
 
+def _refuse_unknown(metrics: Iterable[str], summaries: Iterable[Summary]) -> None:
+    names = (summary.names_of(metric) for summary in summaries for metric in summary.metrics())
+    known = sorted(set().union(*names))
+    for metric in metrics:
+        if known and metric not in known:
+            raise UserError(f'--metrics {metric}: in none of the tests{did_you_mean(metric, known)}: {some(known)}')
+
+
 def _add(summary: Summary, rows: dict[str, Row], title: str, blurred: Row, metrics: Optional[Sequence[str]]) -> None:
     for metric in summary.metrics():
         kind = summary.type_of(metric)
         name = summary.network_of(metric) or title  # a test of several files of weights is a row for each
         row = rows.setdefault(name, Row(name))
         mean = summary.mean(metric)
-        if mean is None or (metrics and metric not in metrics and kind not in metrics):
+        if mean is None or (metrics and not summary.names_of(metric) & set(metrics)):
             continue
         column = Column(summary.dataset, kind)
         cell = row.cells.setdefault(column, Cell())

@@ -44,6 +44,10 @@ class Summary:
         """Whose figure it is, of a test of several files of weights; None of a test of one."""
         return self.content['metrics'][metric].get('network')
 
+    def names_of(self, metric: str) -> set[str]:
+        """What it may be called: name (of several files of weights also without the network) and type."""
+        return {metric, metric.removesuffix(f' {self.network_of(metric)}'), self.type_of(metric)}
+
     def lower_is_better(self, metric: str) -> bool:
         """As the summary says, or as the metric is usually read."""
         return (self.content['metrics'][metric].get('better') or usual_better(metric)) == 'lower'
