@@ -80,7 +80,9 @@ def serve(
                 theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace']),
             )
         except OSError as error:
-            raise UserError(f'--port {port}: it is taken, or may not be used ({error})') from error
+            # gradio's own words name its arguments, not ours.
+            told = 'no port from 7860 on is free' if port is None else f'--port {port}: it is taken, or may not be used'
+            raise UserError(told) from error
         print(f'{url}  (Ctrl-C ends it; uploads and results are deleted then)', flush=True)
         try:
             wait(page)
