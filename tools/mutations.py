@@ -2,6 +2,7 @@
 
     python -m tools.mutations --room losses
     python -m tools.mutations --room checkpoints --sample 30 --seed 1
+    python -m tools.mutations --room losses --at aibnet_arch/losses/psnr_loss.py:34
 
 A mutant swaps an operator or comparison, moves a number, turns a condition around, or drops a statement. It lives in
 memory alone: each one is a forked process in which its file is imported changed and the quick tests of its room run
@@ -34,7 +35,13 @@ SECONDS = 300  # of the tests of one mutant; endless loops are killed mutants
 ROOMS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     'losses': (
         ['aibnet_arch/losses/*.py'],
-        ['tests/test_equations.py', 'tests/test_beside.py', '-k', 'loss or charbonnier or edge_term or frequency_term'],
+        [
+            'tests/test_losses.py',
+            'tests/test_equations.py',
+            'tests/test_beside.py',
+            '-k',
+            'loss or charbonnier or edge_term or frequency_term',
+        ],
     ),
     'metrics': (
         ['aibnet_arch/metrics/*.py'],
@@ -197,10 +204,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--room', required=True, choices=list(ROOMS))
     parser.add_argument('--sample', type=int, metavar='N', help='so many mutants, drawn by the seed (default: all)')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--at',
+        metavar='FILE:LINE',
+        nargs='+',
+        help='only the mutants of these lines, as a run lists those that survive',
+    )
     parser.add_argument('--list', action='store_true', help='only list the mutants')
     arguments = parser.parse_args(argv)
     patterns, tests = ROOMS[arguments.room]
     found = [each for pattern in patterns for path in sorted(REPOSITORY.glob(pattern)) for each in mutants(path)]
+    if arguments.at:
+        found = [each for each in found if f'{each.path.relative_to(REPOSITORY)}:{each.line}' in arguments.at]
     drawn = found
     if arguments.sample is not None and arguments.sample < len(found):
         drawn = random.Random(arguments.seed).sample(found, arguments.sample)
