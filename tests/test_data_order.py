@@ -57,7 +57,9 @@ def batches(count, *, batch, total, first=0, workers=0, seed=1, replicas=1, rank
     return result
 
 
-@pytest.mark.parametrize(('count', 'batch', 'total'), [(20, 8, 60), (7, 3, 1), (7, 3, 4), (5, 5, 9), (100, 8, 12)])
+@pytest.mark.parametrize(
+    ('count', 'batch', 'total'), [(20, 8, 60), (20, 8, 5), (7, 3, 1), (7, 3, 4), (5, 5, 9), (100, 8, 12)]
+)
 def test_a_run_has_exactly_total_iter_batches(count, batch, total):
     assert len(batches(count, batch=batch, total=total)) == total
 
@@ -208,3 +210,11 @@ def test_a_sampler_begins_with_the_first_epoch():
     begun = list(sampler)
     sampler.set_epoch(0)
     assert list(sampler) == begun
+
+
+@pytest.mark.parametrize(('total', 'last'), [(1, 0), (5, 0), (6, 1), (10, 1), (11, 2)])
+def test_the_last_epoch_holds_the_last_iteration(total, last):
+    sampler = ScheduledSampler(
+        range(10), processes=1, rank=0, ratio=1, batch_size=2, total_iter=total, first_iter=0, seed=0
+    )
+    assert sampler.last_epoch == last

@@ -37,8 +37,29 @@ def test_a_repeated_iteration_replaces_what_was_said_about_it_and_what_came_afte
     assert found == [(3, 'a', 1.5, 23), (3, 'b', 1.5, 23), (6, 'a', 3.5, 1), (6, 'b', 3.6, 2)]
 
 
-def test_a_damaged_history_is_told(tmp_path):
-    (tmp_path / 'history.jsonl').write_text('{"iteration": 3')
+def test_what_the_input_measures_is_noted_where_it_is_known(tmp_path):
+    history = History(tmp_path)
+    assert history.rows() == []
+    history.note(iteration=3, dataset='a', seconds=1.23456, metrics={'psnr': 30}, of_input={'psnr': 25})
+    history.note(iteration=3, dataset='b', seconds=2, metrics={'psnr': 31})
+    assert history.rows() == [
+        {'iteration': 3, 'dataset': 'a', 'seconds': 1.235, 'metrics': {'psnr': 30}, 'input': {'psnr': 25}},
+        {'iteration': 3, 'dataset': 'b', 'seconds': 2, 'metrics': {'psnr': 31}},
+    ]
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        '{"iteration": 3',
+        '[3]',
+        '{"iteration": true, "dataset": "a", "metrics": {}}',
+        '{"iteration": 3, "dataset": "a"}',
+        '{"iteration": 3, "metrics": {}}',
+    ],
+)
+def test_a_damaged_history_is_told(line, tmp_path):
+    (tmp_path / 'history.jsonl').write_text(line)
     with pytest.raises(UserError, match=r'history\.jsonl is damaged'):
         History(tmp_path).rows()
 

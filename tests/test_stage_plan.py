@@ -30,6 +30,14 @@ def test_direct_training_has_one_stage():
     stages = plan(strategy='direct', total_iter=4)
     assert stages.stage_at(1) is None
     assert stages.locate(4) == (0, 4)
+    assert [stages.ends_stage(i) for i in (3, 4)] == [False, True]
+
+
+def test_the_last_checkpoint_of_each_stage_is_told():
+    stages = plan(stage_iter=[3, 2], total_iter=5)
+    assert stages.last_of_stages([4, 1, 2, 5, 6, 7]) == {2, 5}
+    assert stages.last_of_stages([3, 1]) == {3}
+    assert stages.last_of_stages([]) == set()
 
 
 def test_one_sub_decoder_needs_no_stage_iter():

@@ -2,6 +2,7 @@
 
     python -m tools.mutations --room losses
     python -m tools.mutations --room checkpoints --sample 30 --seed 1
+    python -m tools.mutations --room losses --at aibnet_arch/losses/psnr_loss.py:34
 
 A mutant swaps an operator or comparison, moves a number, turns a condition around, or drops a statement. It lives in
 memory alone: each one is a forked process in which its file is imported changed and the quick tests of its room run
@@ -25,12 +26,22 @@ from types import CodeType
 from typing import Any, Optional
 
 REPOSITORY = Path(__file__).parent.parent
+FOREIGN = (  # imported once for all mutants
+    'pytest', 'torch', 'cv2', 'numpy', 'torchvision', 'einops', 'pydantic', 'lmdb', 'yaml', 'scipy', 'skimage.metrics',
+    'torch.utils.tensorboard',
+)  # fmt: skip
 SECONDS = 300  # of the tests of one mutant; endless loops are killed mutants
 # Room: its files, and tests that concern them and are quick.
 ROOMS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     'losses': (
         ['aibnet_arch/losses/*.py'],
-        ['tests/test_equations.py', 'tests/test_beside.py', '-k', 'loss or charbonnier or edge_term or frequency_term'],
+        [
+            'tests/test_losses.py',
+            'tests/test_equations.py',
+            'tests/test_beside.py',
+            '-k',
+            'loss or charbonnier or edge_term or frequency_term',
+        ],
     ),
     'metrics': (
         ['aibnet_arch/metrics/*.py'],
@@ -38,16 +49,22 @@ ROOMS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     'checkpoints': (
         ['aibnet_arch/checkpoints/*.py'],
-        ['tests/test_survival.py', '-k', 'not random_moments'],
+        ['tests/test_records.py', 'tests/test_survival.py', '-k', 'not random_moments'],
     ),
-    'order': (['aibnet_arch/data/order.py'], ['tests/test_data_order.py']),
+    'order': (['aibnet_arch/data/order.py'], ['tests/test_data_order.py', '-k', 'not spawned']),
     'network': (
         ['aibnet_arch/modeling/*.py'],
-        ['tests/test_equations.py', 'tests/test_network.py', 'tests/test_signature.py'],
+        ['tests/test_equations.py', 'tests/test_switches.py'],
     ),
     'training': (
         ['aibnet_arch/training/stage_plan.py', 'aibnet_arch/training/step_guard.py', 'aibnet_arch/training/history.py'],
-        ['tests/test_stage_plan.py', 'tests/test_history.py', 'tests/test_stopping.py'],
+        [
+            'tests/test_stage_plan.py',
+            'tests/test_step_guard.py',
+            'tests/test_history.py',
+            '-k',
+            'not resumed and not the_last_it',
+        ],
     ),
     'preparation': (
         ['datasets_prep/crops.py', 'datasets_prep/lmdb_writer.py', 'datasets_prep/paired_set.py'],
@@ -187,10 +204,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--room', required=True, choices=list(ROOMS))
     parser.add_argument('--sample', type=int, metavar='N', help='so many mutants, drawn by the seed (default: all)')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--at',
+        metavar='FILE:LINE',
+        nargs='+',
+        help='only the mutants of these lines, as a run lists those that survive',
+    )
     parser.add_argument('--list', action='store_true', help='only list the mutants')
     arguments = parser.parse_args(argv)
     patterns, tests = ROOMS[arguments.room]
     found = [each for pattern in patterns for path in sorted(REPOSITORY.glob(pattern)) for each in mutants(path)]
+    if arguments.at:
+        found = [each for each in found if f'{each.path.relative_to(REPOSITORY)}:{each.line}' in arguments.at]
     drawn = found
     if arguments.sample is not None and arguments.sample < len(found):
         drawn = random.Random(arguments.seed).sample(found, arguments.sample)
@@ -198,8 +223,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         for each in drawn:
             print(f'{each.path.relative_to(REPOSITORY)}:{each.line}: {each.told}')
         return 0
-    for name in ('pytest', 'torch', 'cv2', 'numpy', 'torchvision', 'einops', 'pydantic', 'lmdb', 'yaml'):
-        import_module(name)  # once for all of them
+    for name in FOREIGN:
+        import_module(name)
     os.chdir(REPOSITORY)
     if not survives(None, tests):
         print(f'the tests of {arguments.room} fail without any change', file=sys.stderr)
