@@ -1,5 +1,6 @@
 """Closed terminals, clusters' warnings, signals to starting workers, launchers that end, two commands at once."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -116,6 +117,38 @@ def test_a_signal_to_a_worker_that_has_just_started_does_not_end_it(cls, extra, 
     loader = cls(TensorDataset(torch.arange(4)), num_workers=2, multiprocessing_context='fork', **extra)
     assert [batch.item() for (batch,) in loader] == [0, 1, 2, 3]
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_workers_that_are_left_after_an_error_are_ended():
+    assert ended(one_worker()) == []
+
+
+def test_they_are_ended_where_no_signal_tells_of_children(monkeypatch):
+    """As on Windows."""
+    left, number = one_worker(), signal.SIGCHLD
+    former = signal.signal(number, signal.SIG_DFL)
+    monkeypatch.delattr(signal, 'SIGCHLD')
+    try:
+        assert ended(left) == []
+    finally:
+        signal.signal(number, former)
+
+
+def one_worker():
+    return iter(SteadyLoader(TensorDataset(torch.arange(4)), num_workers=1, multiprocessing_context='fork'))
+
+
+def ended(left):
+    """The processes that are left; the iterator `left` must not end its worker itself."""
+    from aibnet_arch.basicsr_patches.train_pipeline import _end_workers
+
+    assert len(multiprocessing.active_children()) == 1
+    try:
+        _end_workers()
+        return multiprocessing.active_children()
+    finally:
+        for child in multiprocessing.active_children():  # or the tests would wait for it at their end
+            child.kill()
 
 
 def test_the_end_of_the_launcher_is_a_request_to_stop(monkeypatch):

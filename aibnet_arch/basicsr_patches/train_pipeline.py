@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Optional
 
 from basicsr import train as upstream
@@ -155,9 +156,21 @@ def _end_workers() -> None:
     children = multiprocessing.active_children()
     if not children:
         return
-    former = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes a killed worker for a failure
-    for child in children:
-        child.kill()
-    for child in children:
-        child.join()
-    signal.signal(signal.SIGCHLD, former)
+    with _deaf_to_children():
+        for child in children:
+            child.kill()
+        for child in children:
+            child.join()
+
+
+@contextmanager
+def _deaf_to_children() -> Iterator[None]:
+    """Inside, torch's handler takes no killed worker for a failure."""
+    if not hasattr(signal, 'SIGCHLD'):  # Windows, where torch has no such handler
+        yield
+        return
+    former = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, former)
