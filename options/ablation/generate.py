@@ -41,6 +41,31 @@ NAFNET = {'network_g.encoder': 'nafnet', 'path.pretrain_network_encoder': 'weigh
 PRETRAINED = {'path.pretrain_network_encoder': 'weights/NAFNet-small.pth'}
 TRAINED = {'network_g.freeze_encoder': False}
 
+# The long study: the box's photographs, eight times as many iterations, the reading whose maps are awake.
+LONG_DATA = {
+    'datasets.train.name': 'box',
+    'datasets.train.dataroot_lq': 'datasets/box/train/blur_crops.lmdb',
+    'datasets.train.dataroot_gt': 'datasets/box/train/sharp_crops.lmdb',
+    'datasets.val.name': 'box-test',
+    'datasets.val.dataroot_lq': 'datasets/box/test/input.lmdb',
+    'datasets.val.dataroot_gt': 'datasets/box/test/target.lmdb',
+}
+LONG_RECIPE = {
+    'train.warmup_iter': 200,
+    'train.optim_g.lr': 2e-3,
+    'train.optim_g.fused': True,
+    'train.ema_decay': 0.999,
+    'val.val_freq': 2500,
+    'logger.save_checkpoint_freq': 500,
+}
+AWAKE = {'network_g.logit_scale': 'temperature'}
+# As many milliseconds of inference as AIBNet-S, and iterations for equal seconds of training.
+DEEPER_NAFNET = {
+    'network_g.enc_blk_nums': [1, 1, 2, 4],
+    'network_g.middle_blk_num': 2,
+    'network_g.dec_blk_nums': [2, 2, 1, 1],
+}
+
 
 def stages(count: int, each: int) -> dict[str, Any]:
     """The changes that make a network of `count` sub-decoders of AIBNet-S."""
@@ -49,6 +74,11 @@ def stages(count: int, each: int) -> dict[str, Any]:
         'train.stage_iter': [each] * count,
         'train.total_iter': each * count,
     }
+
+
+def iterations(total: int) -> dict[str, Any]:
+    """The changes that give a network without stages so many iterations."""
+    return {'train.total_iter': total, 'train.scheduler.periods': [total]}
 
 
 def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
@@ -95,6 +125,13 @@ def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield 'ablation/small/AIBNet-L.yml', 'AIBNet-L', base, four
     for name, changes in FUSIONS.items():
         yield f'ablation/small/AIBNet-B_{name}.yml', f'AIBNet-B_{name}', 'ablation/small/AIBNet-B.yml', changes
+
+    long = {**LONG_DATA, **LONG_RECIPE, **stages(1, 10_000), **AWAKE}
+    for name, changes in {'': {}, **{f'_{part}': changes for part, changes in PARTS.items()}}.items():
+        yield f'ablation/long/AIBNet-S{name}.yml', f'AIBNet-S{name}', base, {**long, **changes}
+    yield 'ablation/long/AIBNet-S_beta.yml', 'AIBNet-S_beta', base, {**long, 'network_g.logit_scale': 'beta'}
+    nafnet = {**LONG_DATA, **LONG_RECIPE, **iterations(10_900), **DEEPER_NAFNET}
+    yield 'ablation/long/NAFNet.yml', 'NAFNet', 'ablation/small/NAFNet.yml', nafnet
 
 
 def text_of(name: str, base: str, changes: dict[str, Any]) -> str:
