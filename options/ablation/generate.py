@@ -51,6 +51,8 @@ LONG_DATA = {
     'datasets.val.dataroot_gt': 'datasets/box/test/target.lmdb',
 }
 LONG_RECIPE = {
+    'datasets.train.gt_size': 80,  # whole pictures then fit what it was trained on; as many pixels a step
+    'datasets.train.batch_size_per_gpu': 3,
     'train.warmup_iter': 200,
     'train.optim_g.lr': 2e-3,
     'train.optim_g.fused': True,
