@@ -132,7 +132,7 @@ def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for name, changes in {'': {}, **{f'_{part}': changes for part, changes in PARTS.items()}}.items():
         yield f'ablation/long/AIBNet-S{name}.yml', f'AIBNet-S{name}', base, {**long, **changes}
     yield 'ablation/long/AIBNet-S_beta.yml', 'AIBNet-S_beta', base, {**long, 'network_g.logit_scale': 'beta'}
-    nafnet = {**LONG_DATA, **LONG_RECIPE, **iterations(10_900), **DEEPER_NAFNET}
+    nafnet = {**LONG_DATA, **LONG_RECIPE, **iterations(11_100), **DEEPER_NAFNET}
     yield 'ablation/long/NAFNet.yml', 'NAFNet', 'ablation/small/NAFNet.yml', nafnet
 
 
