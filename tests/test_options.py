@@ -36,7 +36,7 @@ def test_there_is_one_for_each_variant_and_dataset():
         path.name for path in TRAIN
     }
     assert tested | small | {'AIBNet_demo.yml'} == {path.name for path in TEST}
-    plan = [OPTIONS / 'ablation' / 'study.yml']
+    plan = [OPTIONS / 'ablation' / name for name in ('study.yml', 'long.yml')]
     assert sorted(OPTIONS.rglob('*.yml')) == sorted(TRAIN + TEST + OTHERS + STUDY + plan)
 
 
