@@ -1,6 +1,7 @@
 """The `basicsr` command: what it prints, returns and leaves behind."""
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,16 @@ def test_usage_and_unknown_commands(capsys):
     assert main([]) == 2
     assert main(['trian']) == 2
     assert "no command 'trian'" in capsys.readouterr().err
+
+
+def test_the_list_of_commands_may_lose_its_reader():
+    readable, writable = os.pipe()
+    os.close(readable)
+    done = subprocess.run(
+        [sys.executable, '-m', 'aibnet_arch', '--help'], stdout=writable, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writable)
+    assert (done.returncode, done.stderr) == (0, '')
 
 
 @pytest.mark.parametrize('command', COMMANDS)

@@ -9,6 +9,7 @@ from typing import Optional
 from ..basicsr_patches.preparation import prepare
 from ..exit_codes import noted
 from ..messages import did_you_mean
+from ..streams import outlived
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ('-h', '--help'):
-        print(usage())
+        with outlived():
+            print(usage())
         return 0 if arguments else 2
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
