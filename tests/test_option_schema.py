@@ -22,7 +22,7 @@ from tests.test_wrong_options import WRONG
 from tests.training import options
 from tools.option_reference import PAGE, ROOT, SCHEMA
 
-SHIPPED = sorted(path for path in (ROOT / 'options').rglob('*.yml') if path.parent.name != 'ablation')  # plans lie there
+SHIPPED = sorted(path for path in (ROOT / 'options').rglob('*.yml') if path.parent.name != 'ablation')  # plans
 # The other faults of WRONG lie in files, in two options together, in what other packages may bring, or need a try.
 SCHEMA_KNOWS = """
 a key of the top level|a key of train|warmup|a key of val|a key of logger|a key of wandb|a key of path
