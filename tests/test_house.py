@@ -96,3 +96,23 @@ def test_the_picture_of_the_network_names_files_that_are_there():
     assert len(named) > 10
     rooms = (REPOSITORY / 'aibnet_arch', REPOSITORY / 'aibnet_arch' / 'modeling')
     assert not [name for name in named if not any((room / name).exists() for room in rooms)]
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'modeling/sfdh_block.py',  # Eq. (1)
+        'modeling/sfem.py',  # Eq. (2) and (3)
+        'modeling/channel_logits.py',
+        'modeling/decoupler.py',  # Eq. (4)
+        'modeling/hfs_block.py',  # Eq. (5) and (6)
+        'losses/aibnet_loss.py',  # Eq. (7)
+        'modeling/staged_module.py',
+        'training/stage_switch.py',
+        'training/iteration.py',
+        'checkpoints/writing.py',
+        'config/checks/misspelled_keys.py',
+    ],
+)
+def test_what_a_reader_of_the_paper_looks_for_is_short(name):
+    assert len((REPOSITORY / 'aibnet_arch' / name).read_text().splitlines()) <= 150

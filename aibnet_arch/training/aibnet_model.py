@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Optional
 
 import torch
-from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger, tensor2img
 from torch import Tensor
 
@@ -13,20 +12,19 @@ from ..blurmap.maps import coloured
 from ..errors import OptionError
 from ..inference.matmul_precision import matmul_precision
 from ..inference.restorer import PRECISIONS, InferenceSettings, Restorer, autocast
-from ..modeling import AIBNet
 from ..modeling.lean import Lean
 from ..weights.pretrained import load_encoder, load_stages
 from ..weights.wanted import Wanted
 from ..weights.weight_file import WeightFile
 from .aibnet_options import check_options
-from .crafted_state import refuse_unfit
 from .scaled_step import scaled_step
 from .settings import TrainingSettings
 from .stage_plan import StagePlan
+from .stage_switch import StageSwitch
 from .step_guard import refuse_unless_finite
 
 
-class AIBNetModel(SRModel):
+class AIBNetModel(StageSwitch):
     """Trains sub-decoder after sub-decoder in one run, or all at once.
 
     Options beyond SRModel's:
@@ -52,7 +50,6 @@ class AIBNetModel(SRModel):
 
     schedules_by_stages = True  # the schedule's periods may be left out
     _restorer: Optional[Restorer] = None
-    _of_ema: Optional[tuple[list[Tensor], ...]] = None
     overflow: Optional[str] = None  # why the scaler left the newest step out; the guard of the step reads it
 
     # Set up
@@ -103,82 +100,6 @@ class AIBNetModel(SRModel):
         elif path.get('pretrain_network_encoder'):
             dropped = load_encoder(self.network, path['pretrain_network_encoder'])
             logger.info(f'Encoder from {path["pretrain_network_encoder"]}; {len(dropped)} unused entries dropped.')
-
-    @property
-    def network(self) -> AIBNet:
-        """The network without DistributedDataParallel's or DataParallel's wrapper."""
-        return self.get_bare_model(self.net_g)
-
-    # Stages
-
-    def _enter_stage(self, iteration: int, *, networks: list) -> None:
-        """Set the networks to the stage of an iteration (from 1) and wrap the trained one anew.
-
-        DistributedDataParallel decides when it is built which gradients it waits for.
-        """
-        self.stage = self.plan.stage_at(iteration)
-        self._of_ema = None
-        for network in networks:
-            network.set_stage(self.stage)
-        self.net_g = self.model_to_device(self.network)
-        # Apart from net_g: a compiled module names its weights otherwise.
-        self._run = torch.compile(self.net_g) if self.settings.compile else self.net_g
-        trainable = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
-        what = 'all sub-decoders' if self.stage is None else f'stage {self.stage} of {len(self.plan.lengths)}'
-        get_root_logger().info(f'Training {what}: {trainable:,d} trainable parameters.')
-
-    def _start_stage(self, iteration: int) -> None:
-        """Begin the stage of an iteration with a fresh optimizer and schedule."""
-        self.network.zero_grad(set_to_none=True)  # of parts that are frozen now, nothing else would free them
-        ema = [self.net_g_ema] if self.ema_decay > 0 else []
-        self._enter_stage(iteration, networks=[self.network, *ema])
-        self.optimizers.clear()
-        self.schedulers.clear()
-        self.setup_optimizers()
-        self.setup_schedulers()
-
-    def _finish_stage(self) -> None:
-        """The averaged weights are the stage's result."""
-        if self.ema_decay > 0:
-            self.network.load_state_dict(self.net_g_ema.state_dict())
-
-    def setup_optimizers(self) -> None:
-        """A new optimizer, for what trains in this stage alone."""
-        options = deepcopy(self._train_options['optim_g'])
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer_g = self.get_optimizer(options.pop('type'), trained, **options)
-        self.optimizers.append(self.optimizer_g)
-
-    def setup_schedulers(self) -> None:
-        """A new schedule; without `periods` one cosine as long as the stage."""
-        self.opt['train'] = deepcopy(self._train_options)
-        scheduler = self.opt['train']['scheduler']
-        if scheduler['type'] == 'CosineAnnealingRestartLR' and 'periods' not in scheduler:
-            index = 0 if self.stage is None else self.stage - 1
-            scheduler['periods'] = [self.plan.lengths[index]]
-        super().setup_schedulers()
-
-    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
-        """That of the iteration within its stage; a new stage starts here."""
-        if self.plan.stage_at(current_iter) != self.stage:
-            self._finish_stage()  # again, or for the first time if upstream's own train.py runs
-            self._start_stage(current_iter)
-        super().update_learning_rate(self.plan.locate(current_iter)[1], warmup_iter)
-
-    def resume_training(self, resume_state: dict) -> None:
-        """Enter the stage of the state's iteration, if the weights are of that stage, and take the state over."""
-        iteration = resume_state['iter']
-        stage = self.plan.stage_at(iteration)
-        if stage is not None and stage != self._stage_of_weights:
-            raise OptionError(
-                [
-                    f'train.stage_iter {list(self.plan.lengths)} puts iteration {iteration} in stage {stage}, but the '
-                    f'weights saved there are of stage {self._stage_of_weights}: give the stages of the first start'
-                ]
-            )
-        self._start_stage(iteration)
-        refuse_unfit(resume_state, self)
-        super().resume_training(resume_state)
 
     # Training
 
@@ -248,11 +169,6 @@ class AIBNetModel(SRModel):
         if any(isinstance(value, Tensor) for value in self.log_dict.values()):
             self.log_dict = self.reduce_loss_dict(self.log_dict)
         return self.log_dict
-
-    def finish_iteration(self, current_iter: int) -> None:
-        """Called after each iteration, also if its step was skipped."""
-        if self.plan.ends_stage(current_iter):
-            self._finish_stage()
 
     def _loss_terms(self) -> dict:
         if hasattr(self.cri_pix, 'terms'):

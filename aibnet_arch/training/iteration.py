@@ -11,13 +11,12 @@ from typing import Any, Optional
 from basicsr.utils import get_root_logger
 
 from ..data.patch_schedule import PatchSchedule
-from ..distributed import from_all_processes, largest_of_processes
-from ..errors import StoppedError, UserError
+from ..distributed import largest_of_processes
+from ..errors import StoppedError
 from ..signals import SAVE, STOP, STOP_NOW
-from .crafted_state import refuse_unfit
 from .history import TrainingClock
 from .progress import TrainingProgress
-from .random_states import random_states, set_random_states
+from .run_state import run_state, take_over
 from .step_guard import StepGuard
 from .validations import Validations
 
@@ -60,28 +59,9 @@ class TrainedModel:
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         """Before the first iteration: optimizers, schedules, stage, and all that a checkpoint holds beside them."""
         iteration = self._iteration = self._saved = resume_state['iter']
-        if not hasattr(self._model, '_start_stage'):  # such a model does it when its optimizers are those of the stage
-            refuse_unfit(resume_state, self._model)
         resume_state['epoch'] = iteration // self._batches_per_epoch
-        try:
-            self._model.resume_training(resume_state)
-        except (ValueError, KeyError, AssertionError) as error:  # torch's and BasicSR's words for what does not fit
-            raise UserError(
-                f'the checkpoint of iteration {iteration} does not fit these options: {error}. Give those of its run, '
-                'or set path.pretrain_network_g to its weights and start anew, without --auto_resume.'
-            ) from error
-        extra = resume_state.get('extra', {})
-        self._guard.skipped, self._guard.skipped_in_row = extra.get('skipped', (0, 0))
-        self._clock.go_on_from(extra.get('seconds', 0.0))
-        if extra.get('scaler'):
-            self._model.scaler.load_state_dict(extra['scaler'])
+        take_over(resume_state, self._model, guard=self._guard, clock=self._clock)
         self._validations.resume(iteration)
-        states, processes = extra.get('random_states', []), self._opt['world_size']
-        if len(states) == processes:
-            set_random_states(states[self._opt['rank']])
-        else:
-            what = f'The checkpoint holds random states of {len(states)} processes, this run has {processes}'
-            get_root_logger().warning(f'{what}: it will not go on to the last bit as the former would have.')
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
         """The moment between two iterations: here a signal stops the run, or has it saved. A stage may begin."""
@@ -130,7 +110,9 @@ class TrainedModel:
         latest = current_iter == -1
         self._model.run_provenance = {'iter': self._iteration if latest else current_iter, 'options': self._options}
         if not latest:
-            self._model.run_state = self._run_state()
+            self._model.run_state = run_state(
+                self._model, options=self._flat_options, guard=self._guard, clock=self._clock
+            )
         with self._clock.paused():
             self._model.save(epoch, current_iter)
         self._saved = self._saved if latest else current_iter
@@ -142,18 +124,6 @@ class TrainedModel:
             self._validations.run(dataloader, current_iter, tb_logger, save_img, is_saved=is_saved)
         except StoppedError:
             self._stop()
-
-    def _run_state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside optimizers and schedules. Every process must call it."""
-        return {
-            'random_states': from_all_processes(random_states()),
-            'manual_seed': self._opt['manual_seed'],
-            'stage': getattr(self._model, 'stage', None),
-            'seconds': self._clock.seconds,
-            'options': self._flat_options,
-            'skipped': (self._guard.skipped, self._guard.skipped_in_row),
-            'scaler': self._model.scaler.state_dict() if hasattr(self._model, 'scaler') else {},
-        }
 
     def _save_if_new(self) -> None:
         if self._iteration and self._saved != self._iteration:
