@@ -46,11 +46,16 @@ ROOMS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     'metrics': (
         ['aibnet_arch/metrics/*.py'],
-        ['tests/test_metrics.py', 'tests/test_metric_edges.py', 'tests/test_metric_reports.py'],
+        [
+            'tests/test_metric_edges.py',
+            'tests/test_comparison.py',
+            'tests/test_metric_reports.py',
+            'tests/test_metrics.py',
+        ],
     ),
     'checkpoints': (
         ['aibnet_arch/checkpoints/*.py'],
-        ['tests/test_records.py', 'tests/test_survival.py', '-k', 'not random_moments'],
+        ['tests/test_records.py', 'tests/test_checkpoint_files.py'],
     ),
     'order': (['aibnet_arch/data/order.py'], ['tests/test_data_order.py', '-k', 'not spawned']),
     'network': (
