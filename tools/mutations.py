@@ -80,7 +80,14 @@ ROOMS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     'preparation': (
         ['datasets_prep/crops.py', 'datasets_prep/lmdb_writer.py', 'datasets_prep/paired_set.py'],
-        ['tests/test_prep_crops.py', 'tests/test_prep_interrupted.py', '-k', 'not random'],
+        [
+            'tests/test_prep_crops.py',
+            'tests/test_prep_bad_input.py',
+            'tests/test_prep_interrupted.py',
+            'tests/test_prep_basicsr.py',
+            '-k',
+            'not random and not benchmark',
+        ],
     ),
     'interruptions': (
         ['aibnet_arch/signals.py', 'aibnet_arch/streams.py', 'aibnet_arch/evaluation/picture_names.py'],
