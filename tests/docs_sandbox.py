@@ -59,6 +59,7 @@ NOT_HERE = (
     'python -m datasets_prep.small',
     'python -m datasets_prep.box',
     'python -m tools.elastic_trial',
+    'python -m tools.torchrun_trial',
     'torchrun --nnodes',
 )
 # Words that stand for something: such a line tells the usage.

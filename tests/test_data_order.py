@@ -64,6 +64,16 @@ def test_a_run_has_exactly_total_iter_batches(count, batch, total):
     assert len(batches(count, batch=batch, total=total)) == total
 
 
+@pytest.mark.parametrize(('replicas', 'samples', 'loaded'), [(1, 20, 2), (3, 7, 0)])
+def test_a_loader_can_tell_its_length(replicas, samples, loaded):
+    dataset = Numbers(10)
+    sampler = ScheduledSampler(
+        dataset, processes=replicas, rank=0, ratio=2, batch_size=1, total_iter=9, first_iter=3, seed=1
+    )
+    assert len(sampler) == samples  # of a process and epoch, whatever was done before
+    assert len(DataLoader(dataset, batch_size=8, sampler=sampler, drop_last=True)) == loaded
+
+
 @pytest.mark.parametrize('first', [1, 3, 4, 6, 11])
 def test_a_resumed_run_goes_on_with_the_next_batch(first):
     whole = batches(10, batch=3, total=12)

@@ -91,6 +91,37 @@ def test_numpys_floats_can_be_written(tmp_path):
     assert (tmp_path / 't.csv').read_bytes() == b'image,psnr,seconds,note\r\n0,30.0,0.5,\r\n'
 
 
+def test_a_gain_is_above_0_where_it_is_better_whichever_way_the_metric_goes():
+    table = EvaluationTable(dataset='mine', lower_is_better=['lpips'])
+    for image, psnr, before in (('a', 31.5, 30.0), ('b', 30.0, 30.5), ('c', math.inf, math.inf)):
+        table.add(
+            image=image,
+            metrics={'psnr': psnr, 'lpips': 0.25, 'ssim': 0.5},
+            seconds=1,
+            before={'psnr': before, 'lpips': 0.375},
+        )
+    pictures = table.summary()['pictures']
+    assert [row['psnr_gain'] for row in pictures] == [1.5, -0.5, 0]
+    assert [row['lpips_gain'] for row in pictures] == [0.125] * 3
+    assert 'ssim_gain' not in pictures[0]
+    found = table.summary()['metrics']
+    assert found['psnr'] == {'mean': 30.75, 'not_finite': 1, 'input': 30.25, 'gain': pytest.approx(1 / 3)}
+    assert found['lpips'] == {'mean': 0.25, 'not_finite': 0, 'better': 'lower', 'input': 0.375, 'gain': 0.125}
+    assert found['ssim'] == {'mean': 0.5, 'not_finite': 0}
+    assert table.means() == {'psnr': math.inf, 'lpips': 0.25, 'ssim': 0.5}
+    assert table.means_of_input() == {'psnr': math.inf, 'lpips': 0.375}
+    assert table.told().splitlines() == [
+        '\t psnr: 30.7500, input 30.2500, gain +0.3333',
+        '\t lpips: 0.2500, input 0.3750, gain +0.1250',
+    ]
+
+
+def test_a_summary_is_json_or_an_error(tmp_path):
+    with pytest.raises(ValueError, match='JSON'):
+        EvaluationTable(dataset='mine', about={'flops': math.nan}).write(tmp_path / 't.csv', tmp_path / 't.json')
+    assert not (tmp_path / 't.json').exists()
+
+
 def test_columns_cannot_be_mixed_up():
     table = table_of(30.0)
     with pytest.raises(ValueError, match='expected the metrics'):

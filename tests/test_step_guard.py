@@ -115,6 +115,14 @@ def test_the_message_says_what_was_not_finite():
     assert model.loss_terms == {}
 
 
+def test_an_optimizer_whose_parameters_have_no_gradient_steps_with_norm_zero():
+    model, guard = guarded(grad_clip=0.5)
+    model.optimize_parameters = lambda iteration: model.optimizers[0].step()
+    guard.step(1, batch=['a'])
+    assert [norm.item() for norm in guard.norms] == [0]
+    assert (model.weight, guard.skipped) == (3, 0)
+
+
 def test_new_optimizers_are_watched_once():
     model, guard = guarded()
     guard.watch()

@@ -12,6 +12,7 @@ until one fails. Mutants that no test kills are listed; the files stay as they a
 import argparse
 import ast
 import copy
+import math
 import os
 import random
 import signal
@@ -45,16 +46,27 @@ ROOMS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     'metrics': (
         ['aibnet_arch/metrics/*.py'],
-        ['tests/test_metrics.py', 'tests/test_metric_edges.py', 'tests/test_metric_reports.py'],
+        [
+            'tests/test_metric_edges.py',
+            'tests/test_comparison.py',
+            'tests/test_metric_reports.py',
+            'tests/test_metrics.py',
+        ],
     ),
     'checkpoints': (
         ['aibnet_arch/checkpoints/*.py'],
-        ['tests/test_records.py', 'tests/test_survival.py', '-k', 'not random_moments'],
+        ['tests/test_records.py', 'tests/test_checkpoint_files.py'],
     ),
     'order': (['aibnet_arch/data/order.py'], ['tests/test_data_order.py', '-k', 'not spawned']),
     'network': (
         ['aibnet_arch/modeling/*.py'],
-        ['tests/test_equations.py', 'tests/test_switches.py'],
+        [
+            'tests/test_equations.py',
+            'tests/test_switches.py',
+            'tests/test_network.py',
+            '-k',
+            'not a_variant_differs and not table_6 and not papers_size and not s_b_and_l',
+        ],
     ),
     'training': (
         ['aibnet_arch/training/stage_plan.py', 'aibnet_arch/training/step_guard.py', 'aibnet_arch/training/history.py'],
@@ -68,7 +80,14 @@ ROOMS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     'preparation': (
         ['datasets_prep/crops.py', 'datasets_prep/lmdb_writer.py', 'datasets_prep/paired_set.py'],
-        ['tests/test_prep_crops.py', 'tests/test_prep_interrupted.py', '-k', 'not random'],
+        [
+            'tests/test_prep_crops.py',
+            'tests/test_prep_bad_input.py',
+            'tests/test_prep_interrupted.py',
+            'tests/test_prep_basicsr.py',
+            '-k',
+            'not random and not benchmark',
+        ],
     ),
     'interruptions': (
         ['aibnet_arch/signals.py', 'aibnet_arch/streams.py', 'aibnet_arch/evaluation/picture_names.py'],
@@ -85,24 +104,28 @@ _OPERATORS: dict[type, type] = {
 
 @dataclass
 class Mutant:
-    """One change of one file."""
+    """One change of one file: which node of its code, in which way."""
 
     path: Path
+    node: int
+    change: int
     line: int
     told: str
-    tree: ast.Module
+
+    def tree(self) -> ast.Module:
+        """The file's code with that change."""
+        tree = ast.parse(self.path.read_text())
+        _change(list(_code(tree))[self.node], self.change)
+        return ast.fix_missing_locations(tree)
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
     """All of a file. Docstrings, messages and annotations are left alone."""
-    tree = ast.parse(path.read_text())
-    nodes = list(_code(tree))
-    for number, node in enumerate(nodes):
+    for number, node in enumerate(_code(ast.parse(path.read_text()))):
         for change in range(3):
-            other = copy.deepcopy(tree)
-            told = _change(list(_code(other))[number], change)
+            told = _change(copy.deepcopy(node), change)
             if told:
-                yield Mutant(path, getattr(node, 'lineno', 0), told, ast.fix_missing_locations(other))
+                yield Mutant(path, number, change, getattr(node, 'lineno', 0), told)
 
 
 def _code(node: ast.AST) -> Iterator[ast.AST]:
@@ -160,6 +183,14 @@ def _is_call(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
 
 
+def _import_basicsr() -> None:
+    """Import it once, too, and forget the modules of this package that it takes to do so."""
+    import_module('aibnet_arch.basicsr_patches.functional_tensor').provide_functional_tensor()
+    import_module('basicsr')
+    for name in [name for name in sys.modules if name.partition('.')[0] == 'aibnet_arch']:
+        del sys.modules[name]
+
+
 def survives(mutant: Optional[Mutant], tests: Sequence[str]) -> bool:
     """Whether all tests pass in a process that imports the changed file; without a mutant, the code as it is."""
     process = os.fork()
@@ -189,7 +220,7 @@ def _run_tests(mutant: Optional[Mutant], tests: Sequence[str]) -> int:
     os.dup2(output, 1)
     os.dup2(output, 2)
     if mutant is not None:
-        code = compile(mutant.tree, str(mutant.path), 'exec', dont_inherit=True)
+        code = compile(mutant.tree(), str(mutant.path), 'exec', dont_inherit=True)
         original = SourceFileLoader.get_code
 
         def get_code(self: SourceFileLoader, fullname: str) -> Optional[CodeType]:
@@ -204,6 +235,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--room', required=True, choices=list(ROOMS))
     parser.add_argument('--sample', type=int, metavar='N', help='so many mutants, drawn by the seed (default: all)')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--minutes', type=float, metavar='M', help='begin no mutant after these (default: no limit)')
     parser.add_argument(
         '--at',
         metavar='FILE:LINE',
@@ -217,28 +249,32 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if arguments.at:
         found = [each for each in found if f'{each.path.relative_to(REPOSITORY)}:{each.line}' in arguments.at]
     drawn = found
-    if arguments.sample is not None and arguments.sample < len(found):
-        drawn = random.Random(arguments.seed).sample(found, arguments.sample)
+    if arguments.sample is not None or arguments.minutes is not None:  # a smaller sample is the larger one's beginning
+        drawn = random.Random(arguments.seed).sample(found, len(found))[: arguments.sample]
     if arguments.list:
         for each in drawn:
             print(f'{each.path.relative_to(REPOSITORY)}:{each.line}: {each.told}')
         return 0
     for name in FOREIGN:
         import_module(name)
+    _import_basicsr()
     os.chdir(REPOSITORY)
     if not survives(None, tests):
         print(f'the tests of {arguments.room} fail without any change', file=sys.stderr)
         return 2
-    alive = 0
-    for number, each in enumerate(drawn, start=1):
+    alive = ran = 0
+    end = math.inf if arguments.minutes is None else time.monotonic() + 60 * arguments.minutes
+    for each in drawn:
+        if time.monotonic() > end:
+            break
+        ran += 1
         if survives(each, tests):
             alive += 1
             print(f'survives: {each.path.relative_to(REPOSITORY)}:{each.line}: {each.told}', flush=True)
-        elif number % 10 == 0:
-            print(f'{number} of {len(drawn)}, {alive} alive', flush=True)
-    killed = len(drawn) - alive
+        elif ran % 10 == 0:
+            print(f'{ran} of {len(drawn)}, {alive} alive', flush=True)
     print(
-        f'{arguments.room}: {killed} of {len(drawn)} mutants killed ({100 * killed / max(len(drawn), 1):.0f} %; '
+        f'{arguments.room}: {ran - alive} of {ran} mutants killed ({100 * (ran - alive) / max(ran, 1):.0f} %; '
         f'{len(found)} in all, seed {arguments.seed})'
     )
     return 0

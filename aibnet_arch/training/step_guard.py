@@ -131,7 +131,7 @@ class StepGuard:
             here = not torch.isfinite(everything)
             raise NonFiniteError(self._describe(optimizer, norm) if here else 'not finite in another process')
         self.norms.append(norm)
-        if self._max_norm is not None:
+        if gradients and self._max_norm is not None:
             factor = (self._max_norm / (norm + 1e-6)).clamp(max=1)
             torch._foreach_mul_(gradients, factor)
 
