@@ -4,6 +4,7 @@
 ``kill_trial``              kills trainings at random moments, and goes on             docs/training.md
 ``torchrun_trial``          the same with torchrun, its ranks and their groups        docs/training.md
 ``preparation_benchmark``   time of datasets_prep against BasicSR's two steps          docs/data.md
+``speed_table``             time and memory beside others' and older checkouts         docs/speed.md
 ``metric_benchmark``        time of SSIM against BasicSR's                             docs/evaluation.md
 ``tiled_study``             a study's networks tested in tiles                         docs/ablations.md
 ``blurmap_study``           do SFEM and HFSBlock see blur? the figures, from nothing   docs/blurmap.md
