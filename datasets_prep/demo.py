@@ -19,6 +19,7 @@ import numpy as np
 from datasets_prep.cli import new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import PrepError
+from datasets_prep.images import reduced
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.motion_blur import Exposure, draw_motion
 from datasets_prep.pairs import Pair
@@ -60,8 +61,7 @@ def shipped_picture(name: str) -> np.ndarray:
     picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if picture is None:
         raise PrepError(f'this scikit-image does not ship {path}: install 0.22 or later')
-    scale = LARGEST_SIDE / max(picture.shape[:2])
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    return reduced(picture, LARGEST_SIDE)
 
 
 @dataclass(frozen=True)

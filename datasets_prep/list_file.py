@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aibnet_arch.messages import some
 from datasets_prep.archives import FilePath
-from datasets_prep.pairs import Pair, index_by_key, match
+from datasets_prep.pairs import Pair, match
 
 
 @dataclass(frozen=True)
@@ -50,4 +50,4 @@ def pairs_of_list(
     missing = [path for _, path in gt + lq if not path.is_file()]
     if missing:
         problems.append(f'{len(missing)} file(s) that {listed} names are missing: {some(missing)}')
-    return match(lq=index_by_key(lq, problems=problems), gt=index_by_key(gt, problems=problems), problems=problems)
+    return match(lq=lq, gt=gt, problems=problems)

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -29,7 +28,7 @@ from datasets_prep.cli import add_workers_argument, new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.debian import get_packages, read_files
 from datasets_prep.errors import raise_if_any
-from datasets_prep.images import decode
+from datasets_prep.images import decode, reduced
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.motion_blur import blur, draw_motion
 from datasets_prep.paired_set import PairedSet
@@ -37,7 +36,7 @@ from datasets_prep.pairs import Pair
 
 LIST = Path(__file__).with_name('small_pictures.csv')
 BLURS = {'train': 4, 'test': 2}  # of each picture
-LARGEST_SIDE = 400
+LARGEST_SIDE = 400  # pixels: details are then as fine as the blur is long
 CROP, STEP = 128, 91
 SEED = 2025
 
@@ -103,18 +102,12 @@ def read_pictures(
     return found
 
 
-def reduced(picture: np.ndarray) -> np.ndarray:
-    """The picture with its larger side at most LARGEST_SIDE pixels, so that details are as fine as the blur is long."""
-    scale = LARGEST_SIDE / max(picture.shape[:2])
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-
-
 def blurred_pairs(picture: Picture, content: bytes) -> list[Pair]:
     """The pairs of a picture. Random numbers hang on its name, so that another picture changes nothing here.
 
     In the last one the camera is steady: sharp, but for a part that is strongly blurred.
     """
-    sharp = reduced(decode(content))
+    sharp = reduced(decode(content), LARGEST_SIDE)
     rng = np.random.default_rng([SEED, *hashlib.sha256(picture.name.encode()).digest()])
     pairs = []
     for number in range(BLURS[picture.set]):
