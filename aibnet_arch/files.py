@@ -96,7 +96,6 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
     Args:
         path: in a folder that exists.
         write: gets the file, open for writing.
-        overwrite: see :func:`whole_file`.
 
     Raises:
         RunError: it cannot be written; what stood in its place is untouched.

@@ -82,7 +82,6 @@ def draw_shots(names: Sequence[str], *, shots: int, steady_every: int, rng: np.r
 
     Args:
         names: pictures of scikit-image.
-        shots: of each.
         steady_every: in the last of so many shots the camera hardly moves, so that only the moving part is
             blurred; 0: in none.
         rng: source of all random numbers.

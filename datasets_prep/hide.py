@@ -32,7 +32,6 @@ class Tree:
 
     Attributes:
         root: where the archive begins.
-        blurred, sharp: folders.
         original: the authors' tree, whose sharp folder holds the training pictures too.
     """
 

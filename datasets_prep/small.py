@@ -74,10 +74,7 @@ def read_pictures(
     """Name of each picture to its file's content, checked.
 
     Args:
-        pictures: to be read.
-        debs: folder of the packages.
         download: whether to fetch packages that are not there.
-        lists: name of the file that lists the pictures, for messages.
 
     Raises:
         PrepError: a package or a picture is missing, or a picture is not the one that is listed; all are named.

@@ -130,7 +130,6 @@ def exposures_of(
     """The exposures of a clip, in order.
 
     Args:
-        clip: its path.
         scanned: what is known of its frames.
         counts: numbers of frames, taken in turn; odd.
         gap: frames between two exposures.
@@ -213,19 +212,14 @@ def natural(text: str) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare sets from videos, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('video', description=__doc__)
-    parser.add_argument('--input', type=Path, nargs='+', required=True, help='videos, or folders of videos or frames')
-    parser.add_argument(
-        '--frames', type=odd, nargs='+', default=[7, 11, 13], help='of an exposure: odd numbers (default 7 11 13)'
-    )
-    parser.add_argument('--curve', choices=tuple(CURVES), default='srgb', help='of light (default %(default)s)')
-    parser.add_argument('--gap', type=natural, default=0, help='frames between two exposures (default %(default)s)')
-    parser.add_argument(
-        '--search', type=natural, default=4, help='how many frames later one may begin (default %(default)s)'
-    )
-    parser.add_argument(
-        '--min-sharpness', type=share, default=0.5, help='of the truth, as a share of its shot (default %(default)s)'
-    )
-    parser.add_argument('--extents', action='store_true', help='also write how far each pixel moved, to extent/')
+    add = parser.add_argument
+    add('--input', type=Path, nargs='+', required=True, help='videos, or folders of videos or frames')
+    add('--frames', type=odd, nargs='+', default=[7, 11, 13], help='of an exposure: odd numbers (default 7 11 13)')
+    add('--curve', choices=tuple(CURVES), default='srgb', help='of light (default %(default)s)')
+    add('--gap', type=natural, default=0, help='frames between two exposures (default %(default)s)')
+    add('--search', type=natural, default=4, help='how many frames later one may begin (default %(default)s)')
+    add('--min-sharpness', type=share, default=0.5, help='of the truth, as a share of its shot (default %(default)s)')
+    add('--extents', action='store_true', help='also write how far each pixel moved, to extent/')
     add_crop_arguments(parser, of='')
     add_writing_arguments(parser, output=None)
     args = parser.parse_args(argv)

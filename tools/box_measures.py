@@ -65,10 +65,7 @@ class Row:
     """What a method made of a picture.
 
     Attributes:
-        set: of the picture, by name.
-        picture: its key.
         kind: 'blurred' or 'sharp'.
-        method: by name.
         setting: that it was run with, if it has one.
         input_db, output_db: PSNR of input and result to the truth.
     """

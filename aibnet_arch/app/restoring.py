@@ -67,7 +67,6 @@ class Workshop:
         """Restore a picture.
 
         Args:
-            path: its file.
             weights: a file of weights, as `basicsr deblur` takes it.
             maps: make the blur maps, too, if the picture is restored whole.
             progress: called with the part that is done, of 1, and what is done, with the time left.

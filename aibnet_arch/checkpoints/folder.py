@@ -25,7 +25,6 @@ class CheckpointFolder:
     """The checkpoints of one experiment.
 
     Args:
-        models: folder of the networks.
         states: folder of the training states and the records.
     """
 

@@ -3,9 +3,10 @@
 import os
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 WHOLE = 'whole'
+SEVERAL: dict[str, Any] = {'nargs': '+', 'action': 'extend'}  # `--flag A B` and `--flag A --flag B` alike
 
 
 def one_file_to_another(command: str, *, description: str, source: str, target: str, key: str) -> ArgumentParser:

@@ -42,7 +42,6 @@ def of_training(opt: Mapping[str, Any], *, with_sets: bool = True) -> dict[str, 
     """Options that test on the validation sets of a training; the weights are left open.
 
     Args:
-        opt: of the training, as read from the file.
         with_sets: there must be such a set.
 
     Raises:
@@ -64,7 +63,6 @@ def trained_weights(opt: Mapping[str, Any], *, root_path: str, best: Optional[st
     """What a training has trained, as it stands below `path` in the options of a test.
 
     Args:
-        opt: of the training.
         root_path: folder below which its experiments are by default.
         best: take the weights that this metric found best ('' is the first of ``val.metrics``), not the newest.
 
@@ -112,8 +110,6 @@ def set_weights(opt: dict[str, Any], files: Sequence[str], *, window: Optional[i
     """Have options test files of weights, each as the network that it is of.
 
     Args:
-        opt: of a test.
-        files: paths.
         window: of the statistics, pixels, for the networks that know one; None: as the options say.
     """
     weights = labels_of(files)

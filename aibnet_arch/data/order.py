@@ -32,9 +32,6 @@ class ScheduledSampler(Sampler):
         first_iter: iterations done before (0 for a new run).
         seed: manual_seed.
 
-    Attributes:
-        batches_per_epoch: of this process.
-
     Raises:
         UserError: the epoch is shorter than one batch.
     """

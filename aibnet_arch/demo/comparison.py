@@ -21,7 +21,6 @@ def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple
     Prints a table and the path of a before / after / truth picture.
 
     Args:
-        option_file: that of the training.
         root: where the experiments lie; the current directory by default.
 
     Returns:

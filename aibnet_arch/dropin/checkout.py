@@ -20,7 +20,6 @@ class Kind:
         told: what it is called in messages.
         marks: file to a class or function that it defines.
         code: where the file goes that brings AIBNet in, and its text.
-        options: folder of the option files.
         blocks: what they have of their own.
         stages_in_one: one option file for all stages, since the model class knows them, or one for each.
     """

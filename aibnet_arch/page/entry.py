@@ -34,7 +34,6 @@ class Entry:
         files: 'before', 'after', perhaps 'after2', 'after3', ... and 'truth', and 'thumb' to the file's name in the
             folder of pictures.
         maps: (name, file's name), in the order in which they are shown.
-        metrics: name to value.
         note: anything to say about the picture.
         inputs: name to the same metric's value of the picture before.
     """
@@ -64,7 +63,6 @@ def write_entry(
     """Write the files of one picture below ``folder/pictures``.
 
     Args:
-        folder: that of the page.
         number: of the picture on the page; no other may have it. File names start with it.
         name: any text; several pictures may have the same.
         pictures: 'before', 'after' and perhaps 'truth', uint8 (H, W, 3) BGR of one size.

@@ -28,10 +28,8 @@ class Claim:
     """One entry is said to be better than another.
 
     Attributes:
-        says: in words.
         better, worse: names of entries.
         paper: the difference in dB that is claimed.
-        source: where.
     """
 
     says: str
@@ -46,7 +44,6 @@ def read_claims(items: Any, names: Sequence[str], *, file: str) -> tuple[list[Cl
 
     Args:
         items: what stands at `claims`.
-        names: of the entries.
         file: the plan's.
     """
     if items is None:

@@ -39,8 +39,6 @@ class Entry:
     """One option file of a study.
 
     Attributes:
-        name: the file's `name`.
-        file: its path.
         options: of training, before seed and place are set.
         seeds: one run each.
         weights: key below `path` to the name of the entry whose trained weights go there.
@@ -59,8 +57,6 @@ class Run:
 
     Attributes:
         name: of the run and its experiment, entry and seed.
-        entry, seed: what is run.
-        options: complete.
         needs: the runs whose weights it takes, by the key below `path`.
         digest: of everything that decides the outcome; equal digests need not be run twice.
         folder: options, output and result.
@@ -89,11 +85,7 @@ class Plan:
     claims: Sequence[Claim] = ()
 
     def runs(self, out: Path) -> list[Run]:
-        """The runs, those that others need before them; all first seeds before all second ones.
-
-        Args:
-            out: folder of the study.
-        """
+        """The runs, those that others need before them; all first seeds before all second ones."""
         made: dict[tuple[str, int], Run] = {}
         entries = {entry.name: entry for entry in self.entries}
 
@@ -124,7 +116,6 @@ def read_plan(
     """Read option files, or one plan file.
 
     Args:
-        files: paths.
         seeds: of the entries that name none of their own.
         base: name of the entry that the others are compared with.
         scale: factor of all iterations.

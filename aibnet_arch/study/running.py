@@ -80,7 +80,6 @@ class Runner:
 
     Args:
         runs: those that have not finished, in the order in which they are wanted.
-        places: where.
         tell: is called with a line about what happens.
         finished: is called with each run that has finished.
         start: starts a run; by default :func:`start_child`, a process of this machine.

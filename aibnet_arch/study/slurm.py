@@ -34,9 +34,7 @@ class RunInJob:
     """What a job calls: it trains the run in a process of its own, and returns its exit code.
 
     Args:
-        folder: of the run.
         directory: the current one of the study, from which the options' paths count.
-        threads: of the process.
     """
 
     def __init__(self, folder: Path, *, directory: Path, threads: int) -> None:

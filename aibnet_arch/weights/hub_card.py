@@ -17,7 +17,6 @@ def card(network: AIBNet, about: Mapping[str, Any], *, license: Optional[str] = 
     """Markdown with the Hub's YAML before it.
 
     Args:
-        network: whose card it is.
         about: 'iter' and 'options' (YAML text) of the file of weights, as far as it has them.
         license: of the weights, one of the Hub's names; None: the card says that it is open.
     """

@@ -21,7 +21,6 @@ def published_network(state: Mapping[str, Tensor], *, where: object) -> Publishe
 
     Args:
         state: :func:`.published_kind` knows it.
-        where: its file, for messages.
 
     Raises:
         CheckpointError: its parts do not agree.

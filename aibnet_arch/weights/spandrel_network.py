@@ -47,7 +47,6 @@ def spandrel_network(state: Mapping[str, Tensor], *, where: object) -> SpandrelN
     """The network of a state dict in a published layout, in evaluation mode, on the CPU.
 
     Args:
-        state: the weights.
         where: their file, for messages.
 
     Raises:

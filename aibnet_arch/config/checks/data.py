@@ -142,11 +142,7 @@ def _tried(dataset: Mapping, cls: type, *, phase: str, scale: int, with_sample: 
 
 
 def check_together(datasets: Mapping[str, Mapping]) -> Iterator[Problem]:
-    """What is wrong with datasets only since there are others: names and LMDBs that two of them have.
-
-    Args:
-        datasets: phase to options.
-    """
+    """What is wrong with datasets only since there are others: names and LMDBs that two of them have."""
     names: dict[str, str] = {}
     opened: dict[str, str] = {}
     for phase, dataset in datasets.items():

@@ -27,7 +27,6 @@ class DiskUse:
         each: bytes of a checkpoint at its largest: networks, averaged ones, state of the optimizer.
         count: checkpoints that are kept at a time, at most.
         free: bytes that are free where they go.
-        folder: where that is.
     """
 
     each: int

@@ -16,7 +16,6 @@ def check_metrics(opt: Mapping[str, Any], report: Report) -> Iterator[Problem]:
     """A problem for each metric below ``val.metrics`` that is unknown, or fails on a pair of pictures.
 
     Args:
-        opt: the options as they are given.
         report: what is known to be wrong with them.
     """
     from basicsr.utils.registry import METRIC_REGISTRY

@@ -42,7 +42,6 @@ def check_call(options: Any, registry: Any, place: str, given: tuple = ()) -> It
     Args:
         options: its `type`, and its arguments.
         registry: one of BasicSR's.
-        place: of the options.
         given: arguments that it gets otherwise.
     """
     if not options or not isinstance(options, Mapping):

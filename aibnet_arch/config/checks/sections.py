@@ -43,7 +43,6 @@ def given_sections(opt: Mapping[str, Any], model: Declared, datasets: Mapping[st
     """The sections that are there, and are keys and values.
 
     Args:
-        opt: the options.
         model: keys of the model class.
         datasets: phase to the keys of its class.
     """

@@ -14,7 +14,6 @@ def check_values(given: Given, *, when: str) -> Iterator[Problem]:
     """What is wrong with the values of a section.
 
     Args:
-        given: the section.
         when: TRAINING or TESTING.
     """
     for error in given.errors():
