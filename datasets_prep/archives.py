@@ -32,7 +32,6 @@ class ArchivePath:
     """A file or folder in an archive, with those methods of `pathlib.Path` that finding pictures takes.
 
     Attributes:
-        archive: the zip or tar file.
         inner: the path in it, without a slash at either end; empty for all of it.
     """
 

@@ -25,17 +25,8 @@ from datasets_prep.motion_blur import Exposure, draw_motion
 from datasets_prep.pairs import Pair
 
 TRAIN_PICTURES = (
-    'chelsea.png',
-    'rocket.jpg',
-    'motorcycle_left.png',
-    'motorcycle_right.png',
-    'camera.png',
-    'coins.png',
-    'moon.png',
-    'ihc.png',
-    'retina.jpg',
-    'grass.png',
-    'gravel.png',
+    *('chelsea.png', 'rocket.jpg', 'motorcycle_left.png', 'motorcycle_right.png', 'camera.png', 'coins.png'),
+    *('moon.png', 'ihc.png', 'retina.jpg', 'grass.png', 'gravel.png'),
 )
 VAL_PICTURES = ('coffee.png', 'astronaut.png')
 BLURS_PER_TRAIN_PICTURE = 6
@@ -81,7 +72,6 @@ def draw_shots(names: Sequence[str], *, shots: int, steady_every: int, rng: np.r
     """Draw `shots` shots of each picture.
 
     Args:
-        names: pictures of scikit-image.
         steady_every: in the last of so many shots the camera hardly moves, so that only the moving part is
             blurred; 0: in none.
         rng: source of all random numbers.

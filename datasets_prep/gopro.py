@@ -58,7 +58,6 @@ def find_part(place: FilePath, *, part: str, variant: str, alone: bool) -> Part 
 
     Args:
         place: where the archive may begin.
-        part: "train" or "test".
         variant: "blur" or "blur_gamma". ``{input,target}`` is taken for "blur" alone, which is what those who
             repackaged it use.
         alone: no other part is looked for, so that the place itself may be it.

@@ -31,7 +31,6 @@ class Tree:
     """Where the test pictures are.
 
     Attributes:
-        root: where the archive begins.
         original: the authors' tree, whose sharp folder holds the training pictures too.
     """
 

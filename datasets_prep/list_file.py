@@ -16,8 +16,6 @@ class Listed:
 
     Attributes:
         name: of the pair; it need not be a safe key.
-        lq: the blurred picture.
-        gt: the sharp one.
     """
 
     name: str
@@ -33,7 +31,6 @@ def pairs_of_list(
     Args:
         listed: the list file, UTF-8.
         read: what a line names, from its fields (split at white space, at least one); None if it is of another form.
-        form: of a line, for messages.
         problems: findings are appended here: lines of another form, files that are missing, names that occur twice.
     """
     found: list[Listed] = []

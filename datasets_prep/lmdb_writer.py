@@ -130,7 +130,8 @@ def _store(paired_set: PairedSet, *, workers: int, progress: bool) -> None:
         _drop_unmatched(lq_env, gt_env)
         with gt_env.begin(buffers=True) as transaction:
             cursor = transaction.cursor()
-            todo = [pair for pair in pairs if not cursor.set_key(_first_key(pair, crop).encode())]
+            keys = {pair.key: crop.key(pair.key, 0) if crop else pair.key for pair in pairs}  # the first of each
+            todo = [pair for pair in pairs if not cursor.set_key(keys[pair.key].encode())]
         if progress and len(todo) < len(pairs):
             print(f'{lq.parent}: going on, {len(pairs) - len(todo)} of {len(pairs)} pairs are stored already.')
         bar = tqdm(
@@ -184,10 +185,6 @@ def _complete(paired_set: PairedSet, *, workers: int, progress: bool) -> None:
                 'source_bytes': paired_set.source_bytes(),
             },
         )
-
-
-def _first_key(pair: Pair, crop: Crop | None) -> str:
-    return pair.key if crop is None else crop.key(pair.key, 0)
 
 
 def _open(folder: Path) -> lmdb.Environment:

@@ -61,7 +61,6 @@ def index_by_key(files: Iterable[tuple[str, FilePath]], *, problems: list[str]) 
 
     Args:
         files: (name, path); the name need not be safe.
-        problems: findings are appended here.
     """
     found: dict[str, FilePath] = {}
     for name, path in files:

@@ -61,9 +61,7 @@ def listed_pairs(listed: FilePath, root: FilePath, *, blur: str, problems: list[
     """The pairs of a list, whose lines are ``RSBlur/<scene>/<shot>/<sharp> RSBlur/<scene>/<shot>/<blurred>``.
 
     Args:
-        listed, root: the list file, and the folder with the scenes.
         blur: path of the blurred picture in a shot's folder.
-        problems: findings are appended here.
     """
 
     def read(fields: Sequence[str]) -> Listed | None:

@@ -23,6 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from aibnet_arch.files import write_text
+from aibnet_arch.messages import markdown_table
 from aibnet_arch.terminal import is_interactive
 from datasets_prep.cli import add_workers_argument, new_parser, run
 from datasets_prep.crops import Crop
@@ -116,9 +117,7 @@ def blurred_pairs(picture: Picture, content: bytes) -> list[Pair]:
 def licences(pictures: Sequence[Picture]) -> str:
     """A table of where each picture is from and what its licence is (Markdown)."""
     rows = [(p.set, p.name, p.package, p.path, p.author, p.licence) for p in pictures]
-    head = ('set', 'name', 'package', 'file', 'author', 'licence')
-    lines = ('| ' + ' | '.join(row) + ' |' for row in (head, ('---',) * len(head), *rows))
-    return '\n'.join(lines) + '\n'
+    return markdown_table([('set', 'name', 'package', 'file', 'author', 'licence'), *rows])
 
 
 def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None) -> None:

@@ -130,9 +130,7 @@ def exposures_of(
     """The exposures of a clip, in order.
 
     Args:
-        scanned: what is known of its frames.
         counts: numbers of frames, taken in turn; odd.
-        gap: frames between two exposures.
         search: how many frames later an exposure may begin, for a sharper frame in its middle.
         min_sharpness: of the middle frame, as a share of that of the shot's sharp frames.
     """

@@ -27,7 +27,6 @@ class Shown:
         result: its file, in full size and depth, of its own kind.
         before, after: PNG files of 8 bits for the screen, at most `SHOWN_SIDE` pixels wide and high.
         maps: title and PNG file of each blur map.
-        note: what is to be known of it, for people.
     """
 
     result: Path
@@ -67,7 +66,6 @@ class Workshop:
         """Restore a picture.
 
         Args:
-            weights: a file of weights, as `basicsr deblur` takes it.
             maps: make the blur maps, too, if the picture is restored whole.
             progress: called with the part that is done, of 1, and what is done, with the time left.
 

@@ -45,7 +45,6 @@ class Mapper:
         network: whose blocks are watched, in evaluation mode.
         others: networks whose residuals are baselines.
         parts: also a map for each sub-decoder and level.
-        device: where `network` runs.
     """
 
     def __init__(

@@ -10,15 +10,7 @@ SEVERAL: dict[str, Any] = {'nargs': '+', 'action': 'extend'}  # `--flag A B` and
 
 
 def one_file_to_another(command: str, *, description: str, source: str, target: str, key: str) -> ArgumentParser:
-    """The parser of a command that makes one file of weights from another; it gives `source` and `target` as paths.
-
-    Args:
-        command: the word after `basicsr`.
-        description: what it makes.
-        source: what is read, for the help.
-        target: what is made, for the help.
-        key: what `--param-key K` does, for the help.
-    """
+    """The parser of a command that makes one file of weights from another; it gives `source` and `target` as paths."""
     parser = ArgumentParser(prog=f'basicsr {command}', allow_abbrev=False, description=description)
     parser.add_argument('source', type=_path, metavar='IN', help=source)
     parser.add_argument('target', type=_path, metavar='OUT', help=f'{target}; it must not exist')

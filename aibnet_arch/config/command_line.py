@@ -23,7 +23,6 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
 
     Args:
         root_path: folder below which experiments and results go by default.
-        is_train: options of training or of testing.
 
     Returns:
         The options as BasicSR's pipelines want them, and the parsed command line; its `options` is what was read,
@@ -198,7 +197,6 @@ def check_options(opt: dict, *, name: str, decode: str = 'sample') -> Optional[D
 
     Args:
         opt: as read from a file; of training if they have a training set.
-        name: stands before the problems.
         decode: which pictures to decode: 'none', 'sample' or 'all'.
 
     Returns:

@@ -166,7 +166,6 @@ def option_text(
 
     Args:
         blocks: MODERN, NAFNET or RESTORMER.
-        path: of the file, as seen from the checkout.
         variant: 'S', 'B' or 'L'.
         stage: the one that it trains, k; None: all of them, one after the other.
         data: folder of the data set, as seen from the checkout.

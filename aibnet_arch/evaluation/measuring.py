@@ -20,8 +20,6 @@ class Metric:
     """One of ``val.metrics``.
 
     Attributes:
-        name: of the user's choice.
-        type: name in BasicSR's registry.
         function: ``function(img=..., img2=..., **options)``.
         lower_is_better: as the options say, or as is usual for a metric of this type.
         aligns: whether it aligns the pictures first, which may fail.

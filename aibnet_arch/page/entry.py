@@ -29,7 +29,6 @@ class Entry:
     """A picture of a page, whose files are written. Processes hand it to each other.
 
     Attributes:
-        name: as the page shows it.
         width, height: pixels.
         files: 'before', 'after', perhaps 'after2', 'after3', ... and 'truth', and 'thumb' to the file's name in the
             folder of pictures.
@@ -69,7 +68,6 @@ def write_entry(
         metrics: name to value; infinite ones and NaN are shown as such.
         more: further results beside 'after', in the order of the page's `results`.
         maps: name to picture of the same size, to be laid over the others.
-        note: shown with the picture.
         inputs: name to the same metric's value of the picture before, which the gain is shown against.
 
     Raises:

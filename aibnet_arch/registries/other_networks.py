@@ -65,7 +65,6 @@ class Network:
 
     Attributes:
         module, name: of the class.
-        package: what pip installs.
         arguments: those that differ from the class's defaults.
         adapt: makes of the package's class what BasicSR's model classes can use.
     """

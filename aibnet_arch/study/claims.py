@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ..messages import did_you_mean, printable
+from ..messages import did_you_mean, markdown_table, printable
 from .power import LEVEL, MOST_SEEDS, POWER, TARGET, Evidence
-from .table import Results, difference, figures_of, markdown_table
+from .table import Results, difference, figures_of
 
 CLAIM_KEYS = ('says', 'better', 'worse', 'paper', 'source')
 METRIC = 'psnr'  # metrics in dB have names that begin so
@@ -28,7 +28,6 @@ class Claim:
     """One entry is said to be better than another.
 
     Attributes:
-        better, worse: names of entries.
         paper: the difference in dB that is claimed.
     """
 
@@ -40,12 +39,7 @@ class Claim:
 
 
 def read_claims(items: Any, names: Sequence[str], *, file: str) -> tuple[list[Claim], list[str]]:
-    """The claims of a plan, and what is wrong with them.
-
-    Args:
-        items: what stands at `claims`.
-        file: the plan's.
-    """
+    """The claims of a plan, and what is wrong with them."""
     if items is None:
         return [], []
     if not isinstance(items, list):
@@ -134,9 +128,8 @@ def evidence_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         power.append([name, f'{row["runs"]}', _signed(row['difference']), _interval(row), visible, f'{seeds}'])
     parts = []
     if len(claims) > 1:
-        parts.append(
-            f'What the study says of the claims: the difference that is said to be above 0.\n\n{markdown_table(claims)}'
-        )
+        said = 'What the study says of the claims: the difference that is said to be above 0.'
+        parts.append(f'{said}\n\n{markdown_table(claims)}')
     if len(power) > 1:
         parts.append(
             f'What could be told apart: intervals of {1 - LEVEL:.0%}, and the true difference that so many seeds see '

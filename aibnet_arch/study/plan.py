@@ -56,10 +56,8 @@ class Run:
     """One training.
 
     Attributes:
-        name: of the run and its experiment, entry and seed.
         needs: the runs whose weights it takes, by the key below `path`.
         digest: of everything that decides the outcome; equal digests need not be run twice.
-        folder: options, output and result.
     """
 
     name: str
@@ -117,8 +115,6 @@ def read_plan(
 
     Args:
         seeds: of the entries that name none of their own.
-        base: name of the entry that the others are compared with.
-        scale: factor of all iterations.
         total: the base's ``total_iter`` instead; all others are scaled as it is.
 
     Raises:

@@ -13,6 +13,8 @@ from typing import Optional, Protocol
 
 import yaml
 
+from datasets_prep.pool import default_workers
+
 from ..errors import StoppedError
 from ..files import write_text
 from ..locks import is_held
@@ -49,7 +51,7 @@ class Places:
             shown = os.environ.get('CUDA_VISIBLE_DEVICES')
             gpus = [*shown.split(',')] if shown else [str(number) for number in range(torch.cuda.device_count())]
         names = gpus[:jobs] or [None] * (jobs or 1)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+        cores = default_workers()
         limit = os.environ.get('OMP_NUM_THREADS', '')
         return cls(names, max(1, min(cores // len(names), int(limit) if limit.isdigit() else cores)))
 
@@ -60,19 +62,15 @@ class Started(Protocol):
     @property
     def returncode(self) -> Optional[int]:
         """Of the run that has ended; None while it runs."""
-        ...
 
     def poll(self) -> Optional[int]:
         """Look whether it has ended; its `returncode`."""
-        ...
 
     def send_signal(self, number: int, /) -> None:
         """As Popen's."""
-        ...
 
     def wait(self) -> Optional[int]:
         """Until it has ended; its `returncode`."""
-        ...
 
 
 class Runner:
@@ -94,7 +92,7 @@ class Runner:
         finished: Callable[[Run], None],
         start: Optional[Callable[..., Started]] = None,
     ) -> None:
-        self._start_run = start
+        self._start_run = start or start_child
         self._waiting = list(runs)
         self._free = list(places.names)
         self._threads = places.threads
@@ -144,8 +142,7 @@ class Runner:
             return _Active(run, place, None)
         self._tell(f'{run.name}: started' + (f' on GPU {place}' if place is not None else ''))
         self._time_left.start(run)
-        start = self._start_run or start_child
-        return _Active(run, place, start(run, gpu=place, threads=self._threads))
+        return _Active(run, place, self._start_run(run, gpu=place, threads=self._threads))
 
     def _end(self, active: '_Active') -> None:
         self._active.remove(active)
@@ -202,7 +199,9 @@ def prepare_folder(run: Run) -> None:
         'experiment': str(Path(run.options['path']['experiments_root']) / run.name),
     }
     run.folder.mkdir(parents=True, exist_ok=True)
-    write_options(run, run.folder / 'options.yml')
+    plain = json.loads(json.dumps(run.options))
+    options = f'# Written by `basicsr study`.\n{yaml.safe_dump(plain, sort_keys=False)}'
+    write_text(run.folder / 'options.yml', options)
     write_text(run.folder / 'run.json', json.dumps(record, indent=1))
 
 
@@ -224,10 +223,3 @@ def start_child(run: Run, *, gpu: Optional[str], threads: int) -> subprocess.Pop
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is the study's, which hands it on
         )
-
-
-def write_options(run: Run, path: Path) -> None:
-    """Write the options of a run as an option file that `basicsr train` takes."""
-    plain = json.loads(json.dumps(run.options))
-    text = f'# Written by `basicsr study`.\n{yaml.safe_dump(plain, sort_keys=False)}'
-    write_text(path, text)

@@ -116,7 +116,6 @@ class SlurmStarter:
     """Submits runs.
 
     Args:
-        folder: for submitit's files.
         parameters: of slurm by submitit's names (partition, time, cpus_per_task, mem, account, ...).
         use_gpus: ask for a GPU for each run, unless the parameters say which.
 

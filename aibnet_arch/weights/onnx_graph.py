@@ -27,7 +27,6 @@ def to_onnx(
         network: on the CPU, without `window` and without `code_noise`.
         size: H and W; None: a graph for all sizes, from 1x1 up.
         opset: ONNX's version; from 17 on LayerNorm is one operation.
-        metadata: names and texts to keep in the file.
 
     Raises:
         ValueError: torch's exporter does not know the opset.

@@ -19,9 +19,6 @@ _MOST_LEVELS = 10
 def published_network(state: Mapping[str, Tensor], *, where: object) -> PublishedNetwork:
     """The network of a state dict in NAFNet's or UFPNet's published layout, in evaluation mode.
 
-    Args:
-        state: :func:`.published_kind` knows it.
-
     Raises:
         CheckpointError: its parts do not agree.
     """

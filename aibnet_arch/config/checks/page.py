@@ -11,7 +11,6 @@ def check_page(opt: Mapping[str, Any], model: Optional[type], *, is_train: bool)
 
     Args:
         model: the registered class of `model_type`; None if it is not registered.
-        is_train: training or testing.
     """
     settings = (opt.get('val') or {}).get('page')
     if settings is None or settings is False:
