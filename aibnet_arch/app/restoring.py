@@ -9,6 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from datasets_prep.images import reduced
+
 from ..blurmap.maps import coloured
 from ..errors import PictureError
 from ..files import whole_file
@@ -130,10 +132,7 @@ def _for_screen(pixels: np.ndarray) -> np.ndarray:
 
 def _write(path: Path, pixels: np.ndarray) -> Path:
     """(H, W, 3) BGR as PNG, reduced to what a screen shows."""
-    scale = SHOWN_SIDE / max(pixels.shape[:2])
-    if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    done, encoded = cv2.imencode('.png', pixels)
+    done, encoded = cv2.imencode('.png', reduced(pixels, SHOWN_SIDE))
     if not done:
         raise PictureError('OpenCV cannot write it as PNG')
     path.write_bytes(encoded.tobytes())

@@ -1,12 +1,19 @@
 """Arguments that several commands take."""
 
+import math
 import os
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any, Union
 
+from datasets_prep.cli import number
+
 WHOLE = 'whole'
 SEVERAL: dict[str, Any] = {'nargs': '+', 'action': 'extend'}  # `--flag A B` and `--flag A --flag B` alike
+
+
+above_0 = number(float, 'a number above 0', lambda value: 0 < value < math.inf)
+whole_above_0 = number(int, 'a number above 0', lambda value: value > 0)
 
 
 def one_file_to_another(command: str, *, description: str, source: str, target: str, key: str) -> ArgumentParser:

@@ -1,14 +1,13 @@
 """``basicsr blurmap``: where a network sees blur, and how well it finds it."""
 
 import argparse
-import math
 from pathlib import Path
 
 from ..blurmap.evaluation import evaluate
 from ..blurmap.truth import parts_of_set
 from ..errors import UserError
 from ..weights.box import BOX
-from .arguments import SEVERAL, pixels
+from .arguments import SEVERAL, above_0, pixels
 
 DESCRIPTION = """Heat maps over a picture: what SFEM and HFSBlock contribute, and the predicted residual. With the sharp
 pictures also how well each map finds the blurred regions, beside simple baselines."""
@@ -51,20 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     add('--mask', type=Path, metavar='PATH', help='pictures above 0 where it is blurred (ReLoBlur)')
     add('--beside', **SEVERAL, type=Path, default=[], metavar='FILE', help="weights of others' networks, e.g. NAFNet")
     add('--param-key', help='which entry of the files (params_ema where there is one, else params)')
-    add(
-        '--residual-above', type=_positive, default=8.0, metavar='X', help='blurred: grey levels (default: %(default)g)'
-    )
-    add('--extent-above', type=_positive, default=2.0, metavar='X', help='blurred: pixels (default: %(default)g)')
+    add('--residual-above', type=above_0, default=8.0, metavar='X', help='blurred: grey levels (default: %(default)g)')
+    add('--extent-above', type=above_0, default=2.0, metavar='X', help='blurred: pixels (default: %(default)g)')
     add('--parts', action='store_true', help='also maps of each sub-decoder and level (0: the finest)')
     add('--no-pictures', dest='pictures', action='store_false', help='figures alone')
     return parser
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a number above 0')
-    return value

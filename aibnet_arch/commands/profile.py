@@ -2,8 +2,7 @@
 
 import argparse
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict
 from functools import partial
@@ -29,7 +28,7 @@ from ..profiling.training_cost import stage_costs
 from ..registries.on_demand import register_wanted
 from ..registries.other_networks import OTHER_NETWORKS
 from ..training.stage_plan import StagePlan
-from .arguments import SEVERAL
+from .arguments import SEVERAL, above_0, whole_above_0
 
 
 def run_profile(argv: list[str]) -> int:
@@ -166,29 +165,17 @@ def _parser() -> argparse.ArgumentParser:
     add('--train', action='store_true', help='also one training step of each stage, and of direct')
     add('--beside', **SEVERAL, default=[], choices=OTHER_NETWORKS, help="spandrel's, in the same run")
     plan = parser.add_argument_group('with --plan')
-    plan.add_argument('--gpus', type=_positive(int), default=1, metavar='N', help='with a process each')
-    plan.add_argument('--pictures', type=_positive(int), metavar='N', help='of the training set, where it is not there')
+    plan.add_argument('--gpus', type=whole_above_0, default=1, metavar='N', help='with a process each')
+    plan.add_argument('--pictures', type=whole_above_0, metavar='N', help='of the training set, where it is not there')
     speed = plan.add_mutually_exclusive_group()
     speed.add_argument(
-        '--step-seconds', **SEVERAL, type=_positive(float), metavar='S', help='of an iteration; one, or one a stage'
+        '--step-seconds', **SEVERAL, type=above_0, metavar='S', help='of an iteration; one, or one a stage'
     )
-    speed.add_argument('--tflops', type=_positive(float), metavar='T', help='that a GPU reaches in training')
-    plan.add_argument('--watts', type=_positive(float), metavar='W', help='of a GPU')
+    speed.add_argument('--tflops', type=above_0, metavar='T', help='that a GPU reaches in training')
+    plan.add_argument('--watts', type=above_0, metavar='W', help='of a GPU')
     add('--json', metavar='FILE', help='write the figures there, too')
     add('--force_yml', **SEVERAL, metavar='KEY:KEY=VALUE', help='change options first')
     return parser
-
-
-def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A type of arguments: a number above 0."""
-
-    def positive(text: str) -> Any:
-        value = kind(text)
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f'{text}: expected a number above 0')
-        return value
-
-    return positive
 
 
 def _network(network_opt: dict[str, Any]) -> nn.Module:

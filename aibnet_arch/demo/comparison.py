@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..files import write_picture
 from ..metrics import calculate_ssim_3d
 from ..modeling import AIBNet
-from ..weights.weight_file import WeightFile
+from ..weights import read_network
 
 
 def compare(option_file: str) -> dict[str, tuple[float, float, float]]:
@@ -58,10 +58,7 @@ def compare(option_file: str) -> dict[str, tuple[float, float, float]]:
 def _load(opt: dict, path: Path) -> AIBNet:
     if not path.is_file():
         raise UserError(f'there is no {path}: has the training of {opt["name"]} finished here?')
-    net = AIBNet(**{key: value for key, value in opt['network_g'].items() if key != 'type'})
-    key = 'params_ema' if opt['train'].get('ema_decay', 0) > 0 else 'params'
-    net.load_state_dict(WeightFile.read(path).state_dict(key))
-    return net.eval()
+    return read_network(path, param_key='params_ema' if opt['train'].get('ema_decay', 0) > 0 else 'params')
 
 
 @torch.no_grad()
