@@ -17,6 +17,7 @@ setup(
     packages=find_packages(include=['aibnet_arch*', 'datasets_prep*']),
     package_data={
         'aibnet_arch': ['py.typed'],
+        'aibnet_arch.dropin': ['template/*'],
         'aibnet_arch.evaluation': ['*.csv'],
         'aibnet_arch.page': ['template/*'],
         'aibnet_arch.weights': ['shipped/*'],

@@ -28,14 +28,8 @@ def is_of_training(opt: Mapping[str, Any]) -> bool:
 
 def without_option_file() -> dict[str, Any]:
     """Options of a test without what is tested, and on what."""
-    return {
-        'name': 'test',
-        'scale': 1,
-        'num_gpu': 'auto',
-        'manual_seed': 0,
-        'path': {},
-        'val': {'save_img': False, 'page': True, 'metrics': deepcopy(METRICS)},
-    }
+    val = {'save_img': False, 'page': True, 'metrics': deepcopy(METRICS)}
+    return {'name': 'test', 'scale': 1, 'num_gpu': 'auto', 'manual_seed': 0, 'path': {}, 'val': val}
 
 
 def of_training(opt: Mapping[str, Any], *, with_sets: bool = True) -> dict[str, Any]:
@@ -139,15 +133,8 @@ def set_pair(opt: dict[str, Any], *, lq: str, gt: str) -> None:
         raise UserError(f'--lq {printable(lq)} --gt {printable(gt)}: give two folders, or two LMDBs (.lmdb)')
     name = _name_of(lq, gt)
     opt['name'] = f'{opt.get("name")}_on_{name}'  # apart from what was tested on other pictures
-    opt['datasets'] = {
-        'test': {
-            'name': name,
-            'type': 'PairedImageDataset',
-            'dataroot_lq': lq,
-            'dataroot_gt': gt,
-            'io_backend': {'type': 'lmdb' if in_lmdb[0] else 'disk'},
-        }
-    }
+    test = {'name': name, 'type': 'PairedImageDataset', 'dataroot_lq': lq, 'dataroot_gt': gt}
+    opt['datasets'] = {'test': {**test, 'io_backend': {'type': 'lmdb' if in_lmdb[0] else 'disk'}}}
 
 
 def _name_of(lq: str, gt: str) -> str:

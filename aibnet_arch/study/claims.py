@@ -89,23 +89,13 @@ def evidence_rows(results: Results, claims: Sequence[Claim], *, base: str) -> li
     for dataset, metric in figures_of(results):
         for claim, what, better, worse in pairs if metric.startswith(METRIC) else ():
             found = Evidence.of(difference(results.get(better, ()), results.get(worse, ()), dataset, metric))
-            rows.append(
-                {
-                    'claim': what if claim else '',
-                    'better': better,
-                    'worse': worse,
-                    'figure': f'{dataset}.{metric}',
-                    'paper': claim.paper if claim else None,
-                    'source': claim.source if claim else '',
-                    'runs': found.difference.runs,
-                    'difference': found.difference.mean,
-                    'low': found.low,
-                    'high': found.high,
-                    'visible': found.visible,
-                    'seeds': found.seeds,
-                    'verdict': verdict(found) if claim else '',
-                }
-            )
+            row: dict[str, Any] = {'claim': what if claim else '', 'better': better, 'worse': worse}
+            row.update(figure=f'{dataset}.{metric}', paper=None, source='')
+            if claim:
+                row.update(paper=claim.paper, source=claim.source)
+            row.update(runs=found.difference.runs, difference=found.difference.mean, low=found.low, high=found.high)
+            row.update(visible=found.visible, seeds=found.seeds, verdict=verdict(found) if claim else '')
+            rows.append(row)
     return rows
 
 

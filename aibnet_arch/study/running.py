@@ -190,14 +190,9 @@ class _Active:
 
 def prepare_folder(run: Run) -> None:
     """Write what the process of a run reads."""
-    record = {
-        'entry': run.entry,
-        'seed': run.seed,
-        'digest': run.digest,
-        'iterations': run.options['train']['total_iter'],
-        'num_gpu': run.options['num_gpu'],
-        'experiment': str(Path(run.options['path']['experiments_root']) / run.name),
-    }
+    record = {'entry': run.entry, 'seed': run.seed, 'digest': run.digest, 'num_gpu': run.options['num_gpu']}
+    record['iterations'] = run.options['train']['total_iter']
+    record['experiment'] = str(Path(run.options['path']['experiments_root']) / run.name)
     run.folder.mkdir(parents=True, exist_ok=True)
     plain = json.loads(json.dumps(run.options))
     options = f'# Written by `basicsr study`.\n{yaml.safe_dump(plain, sort_keys=False)}'

@@ -116,19 +116,9 @@ def equal_time_rows(results: Results, base: str) -> list[dict[str, Any]]:
     for name, group in results.items():
         for dataset, metric in figures_of(results) if name != base else ():
             seconds, here, there, between = at_equal_time(group, results.get(base, ()), dataset, metric)
-            rows.append(
-                {
-                    'name': name,
-                    'dataset': dataset,
-                    'metric': metric,
-                    'runs': between.runs,
-                    'seconds': seconds.mean,
-                    'value': here.mean,
-                    'base': there.mean,
-                    'difference': between.mean,
-                    'difference_error': between.error,
-                }
-            )
+            row = {'name': name, 'dataset': dataset, 'metric': metric, 'runs': between.runs}
+            row.update(seconds=seconds.mean, value=here.mean, base=there.mean)
+            rows.append({**row, 'difference': between.mean, 'difference_error': between.error})
     return rows
 
 

@@ -25,13 +25,9 @@ def published_network(state: Mapping[str, Tensor], *, where: object) -> Publishe
     kind = published_kind(state)
     assert kind is not None
     blocks = {part: block_counts(state, part) for part in ('encoders', 'decoders')}
-    arguments: dict[str, Any] = {
-        'kind': kind,
-        'width': len(state['intro.weight']),
-        'encoder_blocks': blocks['encoders'],
-        'decoder_blocks': blocks['decoders'],
-        'middle_blocks': sum(1 for key in state if key.startswith('middle_blks.') and key.endswith('.beta')),
-    }
+    middle = sum(1 for key in state if key.startswith('middle_blks.') and key.endswith('.beta'))
+    arguments: dict[str, Any] = {'kind': kind, 'width': len(state['intro.weight']), 'middle_blocks': middle}
+    arguments.update(encoder_blocks=blocks['encoders'], decoder_blocks=blocks['decoders'])
     try:
         if len(blocks['encoders']) > _MOST_LEVELS:
             raise ValueError(f'{len(blocks["encoders"])} levels')
