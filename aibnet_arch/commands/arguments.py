@@ -37,3 +37,9 @@ def pixels(text: str) -> Union[int, str]:
         return int(text)
     except ValueError as error:
         raise ArgumentTypeError(f'{text!r}: expected a number of pixels, or {WHOLE}') from error
+
+
+def add_window(parser: ArgumentParser) -> None:
+    """`--window`."""
+    told = 'take statistics over N pixels (as the weights want); whole: over all'
+    parser.add_argument('--window', type=pixels, metavar='N', help=told)

@@ -7,7 +7,7 @@ from ..blurmap.evaluation import evaluate
 from ..blurmap.truth import parts_of_set
 from ..errors import UserError
 from ..weights.box import BOX
-from .arguments import SEVERAL, above_0, pixels
+from .arguments import SEVERAL, above_0, add_window
 
 DESCRIPTION = """Heat maps over a picture: what SFEM and HFSBlock contribute, and the predicted residual. With the sharp
 pictures also how well each map finds the blurred regions, beside simple baselines."""
@@ -39,12 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     add('inputs', nargs='+', type=Path, metavar='INPUT', help='picture, folder, LMDB folder, or a set of datasets_prep')
     add('-o', '--output', type=Path, required=True, metavar='OUT', help='folder for the results')
     add('--weights', default=BOX, metavar='FILE', help='weights of an AIBNet (those in the box)')
-    add(
-        '--window',
-        type=pixels,
-        metavar='N',
-        help='take statistics over N pixels (as the weights want); whole: over all',
-    )
+    add_window(parser)
     add('--gt', type=Path, metavar='PATH', help='the sharp pictures: file, folder or LMDB folder')
     add('--extent', type=Path, metavar='PATH', help='how far each pixel is blurred: grey, 16 bit, 256 a pixel of blur')
     add('--mask', type=Path, metavar='PATH', help='pictures above 0 where it is blurred (ReLoBlur)')

@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..photos.deblurring import deblur
 from ..photos.memory import parse_size
 from ..weights.box import BOX
-from .arguments import pixels
+from .arguments import add_window, pixels
 
 
 def run_deblur(argv: Sequence[str]) -> int:
@@ -38,12 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add('--memory', type=memory, metavar='SIZE', help='limit, e.g. 2GB (half of what is free)')
     add('--tile', type=pixels, metavar='N', help='restore in tiles of N pixels; whole: without tiles')
     add('--overlap', type=int, default=32, metavar='N', help='of tiles, in pixels (32)')
-    add(
-        '--window',
-        type=pixels,
-        metavar='N',
-        help='take statistics over N pixels (as the weights want); whole: over all',
-    )
+    add_window(parser)
     add('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
     add('--self-ensemble', type=int, choices=[4, 8], help='mean over 4 flips, or 8 with transposes')
     add('--page', type=_folder, metavar='FOLDER', help='also an HTML page of before and after there')

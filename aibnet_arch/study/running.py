@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Any, Optional, Protocol
 
 import yaml
 
@@ -200,21 +200,21 @@ def prepare_folder(run: Run) -> None:
     write_text(run.folder / 'run.json', json.dumps(record, indent=1))
 
 
-def child_command(folder: Path) -> list[str]:
-    """The command that trains the run in a folder, and stops when this process has ended."""
-    return [sys.executable, '-m', 'aibnet_arch.study.child', str(folder), str(os.getpid())]
+def child(folder: Path, *, threads: int, **how: Any) -> subprocess.Popen:
+    """A process that trains the run in a folder, appends its output to `output.txt`, and stops when this one has ended.
+
+    Args:
+        how: further arguments of Popen; `env` comes beside the environment of this process.
+    """
+    how['env'] = {**os.environ, 'OMP_NUM_THREADS': str(threads), **how.get('env', {})}
+    command = [sys.executable, '-m', 'aibnet_arch.study.child', str(folder), str(os.getpid())]
+    with (folder / 'output.txt').open('a') as output:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **how)
 
 
 def start_child(run: Run, *, gpu: Optional[str], threads: int) -> subprocess.Popen:
-    """Start a run; its output is appended to `output.txt` in its folder."""
+    """Start a run."""
     prepare_folder(run)
-    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'CUDA_VISIBLE_DEVICES': '' if gpu is None else gpu}
-    with (run.folder / 'output.txt').open('a') as output:
-        return subprocess.Popen(
-            child_command(run.folder),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is the study's, which hands it on
-        )
+    environment = {'CUDA_VISIBLE_DEVICES': gpu or ''}
+    # Ctrl-C is the study's, which hands it on.
+    return child(run.folder, threads=threads, env=environment, start_new_session=True)

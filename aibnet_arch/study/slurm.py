@@ -6,7 +6,6 @@ and submitit puts it into the queue again, where it goes on.
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Optional
 from ..errors import OptionError, UserError
 from .plan import Run
 from .results import read_result
-from .running import child_command, prepare_folder
+from .running import child, prepare_folder
 
 CLUSTER = 'slurm'  # submitit's name; tests take its 'local'
 SECONDS_FOR_FILES = 90.0  # a shared folder may show a job's result so much later
@@ -43,16 +42,7 @@ class RunInJob:
 
     def __call__(self) -> int:
         """Run in the job; the exit code."""
-        environment = {**os.environ, 'OMP_NUM_THREADS': str(self.threads)}
-        with (self.folder / 'output.txt').open('a') as output:
-            process = subprocess.Popen(
-                child_command(self.folder),
-                cwd=self.directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        process = child(self.folder, threads=self.threads, cwd=self.directory)
         self._pid = process.pid
         try:
             return process.wait()
