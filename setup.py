@@ -17,9 +17,11 @@ setup(
     packages=find_packages(include=['aibnet_arch*', 'datasets_prep*']),
     package_data={
         'aibnet_arch': ['py.typed'],
+        'aibnet_arch.basicsr_patches': ['*.csv'],
+        'aibnet_arch.dropin': ['template/*'],
         'aibnet_arch.evaluation': ['*.csv'],
         'aibnet_arch.page': ['template/*'],
-        'aibnet_arch.weights': ['shipped/*'],
+        'aibnet_arch.weights': ['shipped/*', 'template/*'],
         'datasets_prep': ['*.csv', 'py.typed'],
     },
     python_requires='>=3.9',

@@ -22,7 +22,6 @@ def init_dist(launcher: str, slurm_params: Mapping[str, Any], *, on_gpus: bool) 
 
     Args:
         launcher: 'pytorch' (torchrun) or 'slurm'.
-        slurm_params: BasicSR's `dist_params`.
         on_gpus: whether the run may use GPUs (`num_gpu` is not 0). They must be there.
 
     Raises:

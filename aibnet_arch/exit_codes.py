@@ -11,17 +11,8 @@ from .messages import LAYOUT, printable
 from .streams import outlived
 
 # No fault of the code: disks that are full, read-only, broken or not ours.
-_OF_THE_MACHINE = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.ESTALE,
-    errno.ENAMETOOLONG,
-)
+_FULL, _NOT_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), (errno.EROFS, errno.EACCES, errno.EPERM)
+_OF_THE_MACHINE = (*_FULL, *_NOT_OURS, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG)
 EXIT_FILE = 'AIBNET_EXIT_FILE'
 INTERRUPTED = 130  # 128 and the number of the signal, as of a shell
 

@@ -23,7 +23,6 @@ def check_new(path: Path, *, source: Path, suffixes: Collection[str]) -> None:
     Args:
         path: where it is to be.
         source: the file that it is made from, which it must not be.
-        suffixes: that its name may have.
 
     Raises:
         UserError: it cannot.
@@ -95,8 +94,6 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
 
     Args:
         path: in a folder that exists.
-        write: gets the file, open for writing.
-        overwrite: see :func:`whole_file`.
 
     Raises:
         RunError: it cannot be written; what stood in its place is untouched.
@@ -149,24 +146,12 @@ def write_picture(path: Path, pixels: Any) -> None:
 
 
 @contextmanager
-def ascii_folder(folder: Path) -> Iterator[Path]:
-    """Another name of a folder, for libraries that crash on names that are no UTF-8, or follow the locale.
+def ascii_path(path: Path) -> Iterator[Path]:
+    """Another name of what is there, for libraries that crash on names that are no UTF-8, or follow the locale.
 
-    It is a link to the folder, and there as long as the body runs; the folder itself where its name is ASCII.
+    It is a link, and there as long as the body runs, whose name ends as before if that is ASCII; the path itself where
+    it is ASCII.
     """
-    if os.name != 'posix' or _is_plain(folder):
-        yield folder
-        return
-    root = tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(dir=root if root.isascii() else '/tmp') as made:
-        link = Path(made, 'folder')
-        link.symlink_to(folder.absolute(), target_is_directory=True)
-        yield link
-
-
-@contextmanager
-def ascii_file(path: Path) -> Iterator[Path]:
-    """The same for a file that is there; its name ends as before, if that is ASCII."""
     if os.name != 'posix' or _is_plain(path):
         yield path
         return

@@ -121,9 +121,8 @@ class RunLock(Lock):
 
     def __init__(self, folder: Path) -> None:
         told = (
-            f'another run is writing into {printable(folder)} ({{owner}}): wait until it ends or stop it, or '
-            f'give this one '
-            'another name'
+            f'another run is writing into {printable(folder)} ({{owner}}): wait until it ends or stop it, or give this '
+            'one another name'
         )
         super().__init__(folder.parent / f'.{folder.name}.lock', told=told)
         self._made_parent = False

@@ -20,6 +20,13 @@ def some(names: Iterable[object], most: int = 10) -> str:
     return ', '.join(map(printable, listed[:most])) + more
 
 
+def markdown_table(rows: Iterable[Sequence[str]]) -> str:
+    """A table in GitHub's Markdown, of which the first row is the head."""
+    lines = [f'| {" | ".join(cell.replace("|", "/") for cell in row)} |' for row in rows]
+    lines.insert(1, '|' + ' --- |' * (lines[0].count('|') - 1))
+    return '\n'.join(lines) + '\n'
+
+
 def printable(text: object, *, keep: str = '') -> str:
     """What comes from outside (names of files, keys, metadata) as a terminal can print it: it would obey the rest.
 

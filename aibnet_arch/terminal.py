@@ -45,7 +45,6 @@ class Terminal:
         """A run begins.
 
         Args:
-            verbose: see the attribute.
             shown: whether anything is said at all: the first process of several speaks.
         """
         self.verbose, self._shown = verbose, shown

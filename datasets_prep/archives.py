@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Union
 
 from datasets_prep.errors import PrepError
 
@@ -27,61 +27,11 @@ _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zip
 _ENCRYPTED = 1  # bit of a zip entry's flags
 
 
-class FilePath(Protocol):
-    """What `pathlib.Path` and `ArchivePath` have in common."""
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-
-    @property
-    def stem(self) -> str:
-        """The name without its last ending."""
-
-    @property
-    def suffix(self) -> str:
-        """The name's last ending with its dot, or ''."""
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Folder by folder, the name last."""
-
-    @property
-    def parent(self) -> FilePath:
-        """The folder that it is in."""
-
-    def __truediv__(self, name: str, /) -> FilePath: ...
-
-    def __hash__(self) -> int: ...
-
-    def absolute(self) -> FilePath:
-        """The same path from the root on."""
-
-    def is_file(self) -> bool:
-        """Whether it is there, and a file."""
-
-    def is_dir(self) -> bool:
-        """Whether it is there, and a folder."""
-
-    def iterdir(self) -> Iterator[FilePath]:
-        """What is in the folder, in any order."""
-
-    def rglob(self, pattern: str, /) -> Iterator[FilePath]:
-        """What is anywhere below the folder and has a name of this pattern."""
-
-    def read_bytes(self) -> bytes:
-        """The whole content."""
-
-    def read_text(self, encoding: str = ...) -> str:
-        """The whole content, decoded."""
-
-
 @dataclass(frozen=True, order=True)
 class ArchivePath:
     """A file or folder in an archive, with those methods of `pathlib.Path` that finding pictures takes.
 
     Attributes:
-        archive: the zip or tar file.
         inner: the path in it, without a slash at either end; empty for all of it.
     """
 
@@ -165,6 +115,9 @@ class ArchivePath:
     def read_text(self, encoding: str = 'utf-8') -> str:
         """The whole content, decoded."""
         return self.read_bytes().decode(encoding)
+
+
+FilePath = Union[Path, ArchivePath]
 
 
 def archive_kind(path: Path) -> str | None:

@@ -44,10 +44,7 @@ def pairs_of_set(pictures: Sequence[Picture], folder: Path, *, contents: dict[st
     """The pairs of a set; its photographs are written below the folder.
 
     Args:
-        pictures: of both sets.
-        folder: comes to hold a file a picture.
         contents: name of a picture to its file's content.
-        name: of the set, 'train' or 'test'.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pairs = []

@@ -17,15 +17,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from datasets_prep.archives import FilePath
-from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, positive, run
-from datasets_prep.errors import raise_if_any
-from datasets_prep.lmdb_writer import prepare
-from datasets_prep.pairs import Pair, index_by_key, match
-from datasets_prep.parts import add_crop_arguments, crop_of, evenly_spread, part_set
+from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
+from datasets_prep.pairs import Pair, match
+from datasets_prep.parts import add_crop_arguments, add_part_arguments, crop_of, evenly_spread, finish, part_set
 from datasets_prep.places import first, nothing_found, open_inputs
 from datasets_prep.trees import count_problems, pictures, subfolders
 
@@ -55,10 +52,8 @@ def find_pairs(part: FilePath, *, problems: list[str]) -> list[Pair]:
         clips = [(clip.name, clip / own / 'RGB') for clip in subfolders(part) if clip.name.isdigit()]
         clips += [(clip.name, clip) for clip in subfolders(part / repacked)]
         problems += [f'the folder {folder} is missing' for _, folder in clips if not folder.is_dir()]
-        files = [
-            (f'{clip}_{path.stem}', path) for clip, folder in clips if folder.is_dir() for path in pictures(folder)
-        ]
-        sides.append(index_by_key(files, problems=problems))
+        there = [(clip, folder) for clip, folder in clips if folder.is_dir()]
+        sides.append([(f'{clip}_{path.stem}', path) for clip, folder in there for path in pictures(folder)])
     return match(lq=sides[0], gt=sides[1], problems=problems)
 
 
@@ -68,16 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_archive_arguments(parser)
     parser.add_argument('--exposure', choices=EXPOSURES, required=True, help='of the sharp and the blurred camera')
     add_writing_arguments(parser, output='datasets/BSD-1ms8ms, BSD-2ms16ms or BSD-3ms24ms')
-    names = tuple(EXPECTED_PAIRS)
-    parser.add_argument('--parts', nargs='+', choices=names, default=names, help='default: all three')
+    add_part_arguments(parser, tuple(EXPECTED_PAIRS))
     add_crop_arguments(parser, of=' in train/')
-    parser.add_argument('--val-count', type=positive, default=100, help='pictures in val/ (default %(default)s)')
     args = parser.parse_args(argv)
     crop = crop_of(parser, args)
     output = args.output or Path(f'datasets/BSD-{args.exposure}')
 
     inputs = open_inputs(args.input, expected=EXPECTED_TREE)
-    root = first(inputs, partial(find_root, exposure=args.exposure))
+    root = first(inputs, find_root, exposure=args.exposure)
     if root is None:
         raise nothing_found(inputs, expected=f'There is no BSD_{args.exposure}. {EXPECTED_TREE}')
     problems: list[str] = []
@@ -94,9 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = evenly_spread(pairs, count=args.val_count) if part == 'val' else pairs
         cut = crop if part == 'train' else None
         sets.append(part_set(chosen, output=output, part=part, source=f'BSD-{args.exposure}', crop=cut))
-    raise_if_any(problems, advice=f'Looked at {root.absolute()}. {EXPECTED_TREE}')
-    prepare(sets, workers=args.workers, overwrite=args.overwrite)
-    return 0
+    return finish(sets, args, problems=problems, places=[root], expected=EXPECTED_TREE)
 
 
 if __name__ == '__main__':

@@ -94,6 +94,12 @@ def soft_blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 def warp(image: np.ndarray, shift: np.ndarray, turn: float) -> np.ndarray:
     """The picture moved by `shift` pixels (x, y) and turned about its centre by `turn` degrees."""
     height, width = image.shape[:2]
+    matrix = moved(height, width, shift, turn)
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def moved(height: int, width: int, shift: np.ndarray, turn: float) -> np.ndarray:
+    """(2, 3): where a point (x, y, 1) of a picture of H x W pixels comes to by :func:`warp`."""
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(turn), 1.0)
     matrix[:, 2] += shift
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return matrix

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
@@ -51,12 +53,20 @@ def add_workers_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def positive(text: str) -> int:
-    """An argparse type: an integer of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def number(kind: Callable[[str], Any], told: str, holds: Callable[[Any], bool]) -> Callable[[str], Any]:
+    """An argparse type: a number of a kind, of which something holds; `told` says what is expected."""
+
+    def read(text: str) -> Any:
+        with suppress(ValueError):
+            value = kind(text)
+            if holds(value):
+                return value
+        raise argparse.ArgumentTypeError(f'{text!r}: expected {told}')
+
+    return read
+
+
+positive = number(int, 'a whole number from 1 up', lambda value: value >= 1)
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from aibnet_arch.files import ascii_file
+from aibnet_arch.files import ascii_path
 from datasets_prep.images import load
 from datasets_prep.trees import pictures
 
@@ -152,7 +152,7 @@ def clip_bytes(clip: Path) -> int:
 def _open(clip: Path) -> cv2.VideoCapture:
     if not clip.stat().st_size:
         raise ValueError('an empty file')
-    with ascii_file(clip) as named:
+    with ascii_path(clip) as named:
         video = cv2.VideoCapture(str(named))
     if not video.isOpened():
         raise ValueError('not decodable as a video')

@@ -20,8 +20,6 @@ def get_packages(names: Collection[str], folder: Path, *, download: bool) -> dic
     """The `.deb` file of each package in a folder; those that are not there are fetched with apt-get.
 
     Args:
-        names: of the packages.
-        folder: where the files are, and come to.
         download: whether to fetch; without it a missing package is an error.
 
     Raises:

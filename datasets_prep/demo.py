@@ -19,22 +19,14 @@ import numpy as np
 from datasets_prep.cli import new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import PrepError
+from datasets_prep.images import reduced
 from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.motion_blur import Exposure, draw_motion
 from datasets_prep.pairs import Pair
 
 TRAIN_PICTURES = (
-    'chelsea.png',
-    'rocket.jpg',
-    'motorcycle_left.png',
-    'motorcycle_right.png',
-    'camera.png',
-    'coins.png',
-    'moon.png',
-    'ihc.png',
-    'retina.jpg',
-    'grass.png',
-    'gravel.png',
+    *('chelsea.png', 'rocket.jpg', 'motorcycle_left.png', 'motorcycle_right.png', 'camera.png', 'coins.png'),
+    *('moon.png', 'ihc.png', 'retina.jpg', 'grass.png', 'gravel.png'),
 )
 VAL_PICTURES = ('coffee.png', 'astronaut.png')
 BLURS_PER_TRAIN_PICTURE = 6
@@ -60,8 +52,7 @@ def shipped_picture(name: str) -> np.ndarray:
     picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if picture is None:
         raise PrepError(f'this scikit-image does not ship {path}: install 0.22 or later')
-    scale = LARGEST_SIDE / max(picture.shape[:2])
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    return reduced(picture, LARGEST_SIDE)
 
 
 @dataclass(frozen=True)
@@ -81,8 +72,6 @@ def draw_shots(names: Sequence[str], *, shots: int, steady_every: int, rng: np.r
     """Draw `shots` shots of each picture.
 
     Args:
-        names: pictures of scikit-image.
-        shots: of each.
         steady_every: in the last of so many shots the camera hardly moves, so that only the moving part is
             blurred; 0: in none.
         rng: source of all random numbers.

@@ -17,7 +17,6 @@ class Encoded:
 
     Attributes:
         entries: (key, blurred PNG, sharp PNG); none where there are problems.
-        problems: a message each.
         fitting: the largest crop that fits, where the pictures are too small for the one that is asked for.
     """
 

@@ -43,7 +43,6 @@ def write_extents(
         folder: does not exist, or was made by this function.
         extents: key of the pair to what knows its extent.
         source: what they are, for the manifest: a folder with others is never taken for this one.
-        workers: processes.
         overwrite: replace a folder that this function made of others.
 
     Raises:

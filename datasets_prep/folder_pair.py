@@ -20,7 +20,7 @@ from datasets_prep.trees import SUFFIXES, pictures
 
 def find_pairs(*, lq: Path, gt: Path, recursive: bool, problems: list[str]) -> list[Pair]:
     """Pairs files of equal relative path, suffix aside; findings are appended to `problems`."""
-    indexes = []
+    sides = []
     for folder in (lq, gt):
         if not folder.is_dir():
             problems.append(f'the folder {folder.absolute()} does not exist')
@@ -29,11 +29,12 @@ def find_pairs(*, lq: Path, gt: Path, recursive: bool, problems: list[str]) -> l
         if not files:
             hint = '' if recursive else '; --recursive looks into its subfolders, too'
             problems.append(f'no pictures ({", ".join(sorted(SUFFIXES))}) in {folder.absolute()}{hint}')
-        names = [(path.relative_to(folder).with_suffix('').as_posix(), path) for path in files]
-        indexes.append(index_by_key(names, problems=problems))
-    if not all(indexes) or len(indexes) < 2:
+        sides.append([(path.relative_to(folder).with_suffix('').as_posix(), path) for path in files])
+    if not all(sides) or len(sides) < 2:
+        for names in sides:
+            index_by_key(names, problems=problems)
         return []
-    return match(lq=indexes[0], gt=indexes[1], problems=problems)
+    return match(lq=sides[0], gt=sides[1], problems=problems)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

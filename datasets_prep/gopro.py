@@ -18,17 +18,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
-from datasets_prep.errors import PrepError, raise_if_any
-from datasets_prep.lmdb_writer import prepare
+from datasets_prep.errors import PrepError
 from datasets_prep.paired_set import PairedSet
-from datasets_prep.pairs import Pair, index_by_key, match
-from datasets_prep.parts import evenly_spread
+from datasets_prep.pairs import Pair, match
+from datasets_prep.parts import add_part_arguments, evenly_spread, finish
 from datasets_prep.places import REPACKED, first, may_be, nothing_found, open_inputs, pair_of_folders
 from datasets_prep.trees import count_problems, pictures, subfolders
 
@@ -60,7 +58,6 @@ def find_part(place: FilePath, *, part: str, variant: str, alone: bool) -> Part 
 
     Args:
         place: where the archive may begin.
-        part: "train" or "test".
         variant: "blur" or "blur_gamma". ``{input,target}`` is taken for "blur" alone, which is what those who
             repackaged it use.
         alone: no other part is looked for, so that the place itself may be it.
@@ -85,12 +82,7 @@ def is_scene(folder: FilePath) -> bool:
 
 
 def find_pairs(part: Part, *, problems: list[str]) -> list[Pair]:
-    """The pairs of one part, under keys such as ``GOPR0372_07_00-000047`` for either layout.
-
-    Args:
-        part: its folders.
-        problems: findings are appended here.
-    """
+    """The pairs of one part, under keys such as ``GOPR0372_07_00-000047``; findings are appended to `problems`."""
     lq: list[tuple[str, FilePath]] = []
     gt: list[tuple[str, FilePath]] = []
     for blurred, sharp, scene in part.folders:
@@ -99,7 +91,7 @@ def find_pairs(part: Part, *, problems: list[str]) -> list[Pair]:
                 files += [(f'{scene}{path.stem}', path) for path in pictures(folder)]
             else:
                 problems.append(f'the folder {folder} is missing')
-    return match(lq=index_by_key(lq, problems=problems), gt=index_by_key(gt, problems=problems), problems=problems)
+    return match(lq=lq, gt=gt, problems=problems)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,24 +100,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_archive_arguments(parser)
     add_writing_arguments(parser, output='datasets/GoPro, or datasets/GoPro_gamma for blur_gamma')
     parser.add_argument('--variant', choices=('blur', 'blur_gamma'), default='blur', help='default: %(default)s')
-    parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS, help='default: all three')
     parser.add_argument('--crop-size', type=positive, default=512, help='of train/ (default %(default)s)')
     parser.add_argument('--crop-step', type=positive, default=256, help='of train/ (default %(default)s)')
-    parser.add_argument('--val-count', type=positive, default=100, help='pictures in val/ (default %(default)s)')
-    parser.add_argument('--val-crop', type=positive, default=256, help='crop size of val/ (default %(default)s)')
+    add_part_arguments(parser, PARTS, val_crop=True)
     args = parser.parse_args(argv)
     output = args.output or Path('datasets/GoPro' if args.variant == 'blur' else 'datasets/GoPro_gamma')
 
     needed = ['train'] * ('train' in args.parts) + ['test'] * bool({'test', 'val'} & set(args.parts))
     inputs = open_inputs(args.input, expected=EXPECTED_TREE)
-    parts = {}
-    for name in needed:
-        look = partial(find_part, part=name, variant=args.variant, alone=len(needed) == 1)
-        parts[name] = first(inputs, look)
+    alone = len(needed) == 1
+    parts = {name: first(inputs, find_part, part=name, variant=args.variant, alone=alone) for name in needed}
     places = [part.place for part in parts.values() if part is not None]
     if not places:
-        undivided = first(inputs, partial(find_part, part='train', variant=args.variant, alone=True))
-        if undivided is not None and len(needed) > 1:
+        undivided = first(inputs, find_part, part='train', variant=args.variant, alone=True)
+        if undivided is not None and not alone:
             raise PrepError(
                 f'{undivided.place} is not divided into train and test: say which of them it is, as in --parts train'
             )
@@ -140,23 +128,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems += count_problems(
             len(found[name]), expected=EXPECTED_PAIRS[name], what=str(part.place), partial=args.partial
         )
-    raise_if_any(problems, advice=f'Looked at {places[0].absolute()}. {EXPECTED_TREE}')
 
     def paired_set(part: str, names: tuple[str, str], pairs: Sequence[Pair], crop: Crop | None) -> PairedSet:
         lq, gt = (output / part / f'{name}.lmdb' for name in names)
         return PairedSet(pairs, lq, gt, crop, f'GoPro {part}, {args.variant}')
 
     sets = []
-    if 'train' in args.parts:
+    if 'train' in found:
         crop = Crop(args.crop_size, args.crop_step)
         sets.append(paired_set('train', ('blur_crops', 'sharp_crops'), found['train'], crop))
-    if 'val' in args.parts:
+    if 'test' in found and 'val' in args.parts:
         chosen = evenly_spread(found['test'], count=args.val_count)
         sets.append(paired_set('val', ('input', 'target'), chosen, Crop(args.val_crop)))
-    if 'test' in args.parts:
+    if 'test' in found and 'test' in args.parts:
         sets.append(paired_set('test', ('input', 'target'), found['test'], None))
-    prepare(sets, workers=args.workers, overwrite=args.overwrite)
-    return 0
+    return finish(sets, args, problems=problems, places=places[:1], expected=EXPECTED_TREE)
 
 
 if __name__ == '__main__':

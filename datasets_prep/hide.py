@@ -13,10 +13,8 @@ from pathlib import Path
 
 from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
-from datasets_prep.errors import raise_if_any
-from datasets_prep.lmdb_writer import prepare
-from datasets_prep.paired_set import PairedSet
-from datasets_prep.pairs import Pair, index_by_key, match
+from datasets_prep.pairs import Pair, match
+from datasets_prep.parts import finish, part_set
 from datasets_prep.places import first, nothing_found, open_inputs, pair_of_folders
 from datasets_prep.trees import count_problems, pictures
 
@@ -33,8 +31,6 @@ class Tree:
     """Where the test pictures are.
 
     Attributes:
-        root: where the archive begins.
-        blurred, sharp: folders.
         original: the authors' tree, whose sharp folder holds the training pictures too.
     """
 
@@ -59,11 +55,10 @@ def find_pairs(tree: Tree, *, problems: list[str]) -> list[Pair]:
     """The test pairs; findings are appended to `problems`."""
     problems += [f'the folder {folder} is missing' for folder in tree.blurred if not folder.is_dir()]
     blurred = [path for folder in tree.blurred if folder.is_dir() for path in pictures(folder)]
-    lq = index_by_key([(path.stem, path) for path in blurred], problems=problems)
     # The training pictures need no partner among the test pictures.
     wanted = {path.stem for path in blurred}
-    sharp_files = [path for path in pictures(tree.sharp) if not tree.original or path.stem in wanted]
-    gt = index_by_key([(path.stem, path) for path in sharp_files], problems=problems)
+    sharp = [path for path in pictures(tree.sharp) if not tree.original or path.stem in wanted]
+    lq, gt = ([(path.stem, path) for path in files] for files in (blurred, sharp))
     return match(lq=lq, gt=gt, problems=problems)
 
 
@@ -81,12 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems: list[str] = []
     pairs = find_pairs(tree, problems=problems)
     problems += count_problems(len(pairs), expected=EXPECTED_PAIRS, what=str(tree.root), partial=args.partial)
-    raise_if_any(problems, advice=f'Looked at {tree.root.absolute()}. {EXPECTED_TREE}')
-
-    folder = (args.output or Path('datasets/HIDE')) / 'test'
-    paired_set = PairedSet(pairs, folder / 'input.lmdb', folder / 'target.lmdb', None, 'HIDE test')
-    prepare([paired_set], workers=args.workers, overwrite=args.overwrite)
-    return 0
+    test = part_set(pairs, output=args.output or Path('datasets/HIDE'), part='test', source='HIDE')
+    return finish([test], args, problems=problems, places=[tree.root], expected=EXPECTED_TREE)
 
 
 if __name__ == '__main__':

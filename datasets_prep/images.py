@@ -126,6 +126,12 @@ def load(source: Source) -> tuple[np.ndarray, bytes | None]:
     return decode(data), data if header is not None and header.is_rgb8 else None
 
 
+def reduced(picture: np.ndarray, largest_side: int) -> np.ndarray:
+    """The picture with its larger side at most so many pixels long."""
+    scale = largest_side / max(picture.shape[:2])
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
 def encode(picture: np.ndarray) -> bytes:
     """PNG bytes of a uint8 (H, W, 3) BGR picture."""
     return cv2.imencode('.png', picture, _ENCODING)[1].tobytes()

@@ -39,7 +39,6 @@ def inspect(path: Path, *, deep: bool, workers: int, progress: bool) -> Iterator
         deep: also decode every picture. Damaged bytes are found without, by the checksums inside PNG.
         workers: processes. Each opens the LMDB for a few entries at a time: pages that were read stay mapped as
             long as it is open, and would count as memory of the process.
-        progress: show a progress bar.
     """
     keys = read_keys(path)
     tasks = [keys[i : i + ENTRIES_PER_TASK] for i in range(0, len(keys), ENTRIES_PER_TASK)]

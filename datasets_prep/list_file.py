@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aibnet_arch.messages import some
 from datasets_prep.archives import FilePath
-from datasets_prep.pairs import Pair, index_by_key, match
+from datasets_prep.pairs import Pair, match
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,6 @@ class Listed:
 
     Attributes:
         name: of the pair; it need not be a safe key.
-        lq: the blurred picture.
-        gt: the sharp one.
     """
 
     name: str
@@ -33,7 +31,6 @@ def pairs_of_list(
     Args:
         listed: the list file, UTF-8.
         read: what a line names, from its fields (split at white space, at least one); None if it is of another form.
-        form: of a line, for messages.
         problems: findings are appended here: lines of another form, files that are missing, names that occur twice.
     """
     found: list[Listed] = []
@@ -50,4 +47,4 @@ def pairs_of_list(
     missing = [path for _, path in gt + lq if not path.is_file()]
     if missing:
         problems.append(f'{len(missing)} file(s) that {listed} names are missing: {some(missing)}')
-    return match(lq=index_by_key(lq, problems=problems), gt=index_by_key(gt, problems=problems), problems=problems)
+    return match(lq=lq, gt=gt, problems=problems)

@@ -130,16 +130,13 @@ def _store(paired_set: PairedSet, *, workers: int, progress: bool) -> None:
         _drop_unmatched(lq_env, gt_env)
         with gt_env.begin(buffers=True) as transaction:
             cursor = transaction.cursor()
-            todo = [pair for pair in pairs if not cursor.set_key(_first_key(pair, crop).encode())]
-        if progress and len(todo) < len(pairs):
-            print(f'{lq.parent}: going on, {len(pairs) - len(todo)} of {len(pairs)} pairs are stored already.')
-        bar = tqdm(
-            total=len(pairs),
-            initial=len(pairs) - len(todo),
-            desc=str(paired_set.lq.parent),
-            unit='pair',
-            disable=None if progress else True,
-        )
+            keys = {pair.key: crop.key(pair.key, 0) if crop else pair.key for pair in pairs}  # the first of each
+            todo = [pair for pair in pairs if not cursor.set_key(keys[pair.key].encode())]
+        done = len(pairs) - len(todo)
+        if progress and done:
+            print(f'{lq.parent}: going on, {done} of {len(pairs)} pairs are stored already.')
+        told, hidden = str(paired_set.lq.parent), None if progress else True
+        bar = tqdm(total=len(pairs), initial=done, desc=told, unit='pair', disable=hidden)
         problems, fitting, batch = [], [], []
         encode = partial(encode_pair, crop=crop)
         with bar, closing(ordered_map(encode, todo, workers=min(workers, len(todo) or 1))) as results:
@@ -173,21 +170,9 @@ def _complete(paired_set: PairedSet, *, workers: int, progress: bool) -> None:
         lines = [meta_line(entry, compress_level=COMPRESS_LEVEL) + '\n' for entry in entries]
         write_text(folder / META_INFO, ''.join(lines))
     for folder, entries in zip(folders, sides):
-        write_manifest(
-            folder,
-            {
-                'complete': True,
-                'plan': paired_set.plan(),
-                'entries': len(entries),
-                'checksum': checksum(entries),
-                'data_bytes': (folder / 'data.mdb').stat().st_size,
-                'source_bytes': paired_set.source_bytes(),
-            },
-        )
-
-
-def _first_key(pair: Pair, crop: Crop | None) -> str:
-    return pair.key if crop is None else crop.key(pair.key, 0)
+        manifest = {'complete': True, 'plan': paired_set.plan(), 'entries': len(entries), 'checksum': checksum(entries)}
+        manifest['data_bytes'] = (folder / 'data.mdb').stat().st_size
+        write_manifest(folder, {**manifest, 'source_bytes': paired_set.source_bytes()})
 
 
 def _open(folder: Path) -> lmdb.Environment:

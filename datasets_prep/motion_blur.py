@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
+
+from datasets_prep.camera_shake import moved, warp
 
 GAMMA = 2.2
 # Deviation of a path's direction from the horizontal in radians: cameras are mostly panned sideways, as people and
@@ -75,10 +76,10 @@ class Exposure:
         linear = (sharp.astype(np.float32) / 255) ** GAMMA
         total = np.zeros_like(linear)
         for camera, turn, own in zip(self.camera, self.turns, self.own):
-            background = _warp(linear, camera, turn)
-            moved = _warp(linear, camera + own, turn)
-            mask = _warp(self.part, camera + own, turn)[..., None]
-            total += mask * moved + (1 - mask) * background
+            background = warp(linear, camera, turn)
+            part = warp(linear, camera + own, turn)
+            mask = warp(self.part, camera + own, turn)[..., None]
+            total += mask * part + (1 - mask) * background
         mean = np.clip(total / len(self.camera), 0, 1)
         return np.round(255 * mean ** (1 / GAMMA)).astype(np.uint8)
 
@@ -89,7 +90,7 @@ class Exposure:
         the rest of the background's. It does not depend on the picture: a clear sky that moves is blurred too.
         """
         frames = list(zip(self.camera, self.turns, self.own))
-        covered = np.mean([_warp(self.part, camera + own, turn) for camera, turn, own in frames], axis=0)
+        covered = np.mean([warp(self.part, camera + own, turn) for camera, turn, own in frames], axis=0)
         background = self._path_lengths(self.camera)
         return (covered * self._path_lengths(self.camera + self.own) + (1 - covered) * background).astype(np.float32)
 
@@ -97,7 +98,7 @@ class Exposure:
         height, width = self.part.shape
         rows, columns = np.mgrid[:height, :width]
         points = np.stack((columns, rows, np.ones_like(rows)), axis=-1)
-        places = [points @ _matrix(height, width, shift, turn).T for shift, turn in zip(shifts, self.turns)]
+        places = [points @ moved(height, width, shift, turn).T for shift, turn in zip(shifts, self.turns)]
         return sum(np.linalg.norm(after - before, axis=-1) for before, after in zip(places, places[1:]))
 
 
@@ -132,16 +133,3 @@ def _soft_ellipse(height: int, width: int, rng: np.random.Generator) -> np.ndarr
     centre = np.array([height, width]) * rng.uniform(0.3, 0.7, size=2)
     distance = np.hypot((rows - centre[0]) / radius[0], (columns - centre[1]) / radius[1])
     return np.clip((1 - distance) * radius.min() / 3 + 0.5, 0, 1).astype(np.float32)
-
-
-def _warp(image: np.ndarray, shift: np.ndarray, turn: float) -> np.ndarray:
-    height, width = image.shape[:2]
-    matrix = _matrix(height, width, shift, turn)
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-
-
-def _matrix(height: int, width: int, shift: np.ndarray, turn: float) -> np.ndarray:
-    """(2, 3): where a point (x, y, 1) of the sharp picture is."""
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(turn), 1.0)
-    matrix[:, 2] += shift
-    return matrix

@@ -22,7 +22,6 @@ class PairedSet:
     """One pair of LMDB folders and what belongs into it.
 
     Args:
-        pairs: in any order.
         lq, gt: paths of the two folders, ending in ``.lmdb``.
         crop: None stores whole pictures.
         source: what the pictures are, such as "GoPro train, blur". Kept in the manifest: a set from another source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Union
 
@@ -61,7 +61,6 @@ def index_by_key(files: Iterable[tuple[str, FilePath]], *, problems: list[str]) 
 
     Args:
         files: (name, path); the name need not be safe.
-        problems: findings are appended here.
     """
     found: dict[str, FilePath] = {}
     for name, path in files:
@@ -73,13 +72,17 @@ def index_by_key(files: Iterable[tuple[str, FilePath]], *, problems: list[str]) 
     return found
 
 
-def match(*, lq: Mapping[str, FilePath], gt: Mapping[str, FilePath], problems: list[str]) -> list[Pair]:
-    """Pairs of equal key, sorted by it; files without a partner are added to `problems`, the first ten by name."""
-    for files, others, missing in ((lq, gt, 'sharp'), (gt, lq, 'blurred')):
+def match(*, lq: Iterable[tuple[str, FilePath]], gt: Iterable[tuple[str, FilePath]], problems: list[str]) -> list[Pair]:
+    """Pairs of (name, path) whose names give one key, sorted by it.
+
+    Files without a partner, the first ten by name, and keys that occur twice are added to `problems`.
+    """
+    blurred, sharp = (index_by_key(files, problems=problems) for files in (lq, gt))
+    for files, others, missing in ((blurred, sharp, 'sharp'), (sharp, blurred, 'blurred')):
         alone = [files[key] for key in sorted(files.keys() - others.keys())]
         if alone:
             problems.append(f'{len(alone)} file(s) without the {missing} partner: {some(alone)}')
-    return [Pair(key, lq[key], gt[key]) for key in sorted(lq.keys() & gt.keys())]
+    return [Pair(key, blurred[key], sharp[key]) for key in sorted(blurred.keys() & sharp.keys())]
 
 
 def key_problems(pairs: Sequence[Pair]) -> list[str]:

@@ -42,9 +42,11 @@ def open_inputs(inputs: Sequence[Path], *, expected: str) -> list[FilePath]:
     return opened
 
 
-def first(inputs: Sequence[FilePath], look: Callable[[FilePath], Found | None], *, depth: int = DEPTH) -> Found | None:
-    """What `look` finds in the first place in which it finds something: what is given, then what is inside."""
-    return next((found for place in _places(inputs, depth) if (found := look(place))), None)
+def first(
+    inputs: Sequence[FilePath], look: Callable[..., Found], *, depth: int = DEPTH, **given: object
+) -> Found | None:
+    """What ``look(place, **given)`` finds in the first place in which it finds something: inputs, what is inside."""
+    return next((found for place in _places(inputs, depth) if (found := look(place, **given))), None)
 
 
 def nothing_found(inputs: Sequence[FilePath], *, expected: str) -> PrepError:

@@ -62,11 +62,16 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)  # the processes are the parallelism
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     # A killed parent cannot tell its workers to end, and they would wait for tasks forever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
+def end_with_parent() -> None:
+    """Have this process end when the one has that started it, however that ended."""
+
+    def wait() -> None:
+        parent = parent_process()
+        assert parent is not None
         parent.join()
-    os._exit(1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -10,16 +10,13 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
-from datasets_prep.errors import raise_if_any
 from datasets_prep.list_file import Listed, pairs_of_list
-from datasets_prep.lmdb_writer import prepare
-from datasets_prep.paired_set import PairedSet
-from datasets_prep.pairs import Pair, index_by_key, match
+from datasets_prep.pairs import Pair, match
+from datasets_prep.parts import add_part_arguments, finish, part_set
 from datasets_prep.places import first, may_be, nothing_found, open_inputs, pair_of_folders
 from datasets_prep.trees import count_problems, pictures
 
@@ -68,9 +65,7 @@ def find_part(place: FilePath, *, subset: str, part: str, alone: bool) -> Part |
 def listed_pairs(listed: FilePath, *, problems: list[str]) -> list[Pair]:
     """The pairs of a list file, whose lines are ``<sharp> <blurred> `` relative to its folder.
 
-    Args:
-        listed: the list file.
-        problems: findings are appended here.
+    Findings are appended to `problems`.
     """
 
     def read(fields: Sequence[str]) -> Listed | None:
@@ -85,10 +80,7 @@ def listed_pairs(listed: FilePath, *, problems: list[str]) -> list[Pair]:
 
 def repackaged_pairs(folders: tuple[FilePath, FilePath], *, problems: list[str]) -> list[Pair]:
     """The pairs of two folders, by names that are equal but for ``blur`` and ``gt`` in them."""
-    lq, gt = (
-        index_by_key([(REPACKED_NAME.sub('', path.stem), path) for path in pictures(folder)], problems=problems)
-        for folder in folders
-    )
+    lq, gt = ([(REPACKED_NAME.sub('', path.stem), path) for path in pictures(folder)] for folder in folders)
     return match(lq=lq, gt=gt, problems=problems)
 
 
@@ -106,17 +98,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_archive_arguments(parser)
     parser.add_argument('--subset', choices=('J', 'R'), required=True, help='J: camera JPEGs, R: from raw')
     add_writing_arguments(parser, output='datasets/RealBlur-J or datasets/RealBlur-R')
-    parser.add_argument(
-        '--parts', nargs='+', choices=tuple(EXPECTED_PAIRS), default=tuple(EXPECTED_PAIRS), help='default: both'
-    )
+    add_part_arguments(parser, tuple(EXPECTED_PAIRS))
     args = parser.parse_args(argv)
     output = args.output or Path(f'datasets/RealBlur-{args.subset}')
 
     inputs = open_inputs(args.input, expected=EXPECTED_TREE)
-    parts = {}
-    for name in args.parts:
-        look = partial(find_part, subset=args.subset, part=name, alone=len(args.parts) == 1)
-        parts[name] = first(inputs, look)
+    given = {'subset': args.subset, 'alone': len(args.parts) == 1}
+    parts = {name: first(inputs, find_part, part=name, **given) for name in args.parts}
     places = [part.place.parent for part in parts.values() if part is not None]
     if not places:
         raise nothing_found(inputs, expected=EXPECTED_TREE)
@@ -134,11 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems += count_problems(
             len(pairs), expected=EXPECTED_PAIRS[name], what=str(part.place), partial=args.partial
         )
-        lq, gt = (output / name / f'{side}.lmdb' for side in ('input', 'target'))
-        sets.append(PairedSet(pairs, lq, gt, None, f'RealBlur-{args.subset} {name}'))
-    raise_if_any(problems, advice=f'Looked at {places[0].absolute()}. {EXPECTED_TREE}')
-    prepare(sets, workers=args.workers, overwrite=args.overwrite)
-    return 0
+        sets.append(part_set(pairs, output=output, part=name, source=f'RealBlur-{args.subset}'))
+    return finish(sets, args, problems=problems, places=places[:1], expected=EXPECTED_TREE)
 
 
 if __name__ == '__main__':

@@ -17,15 +17,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
-from datasets_prep.errors import raise_if_any
-from datasets_prep.lmdb_writer import prepare
-from datasets_prep.pairs import Pair, index_by_key, match
-from datasets_prep.parts import add_crop_arguments, crop_of, part_set
+from datasets_prep.pairs import Pair, match
+from datasets_prep.parts import add_crop_arguments, add_part_arguments, crop_of, finish, part_set
 from datasets_prep.places import first, nothing_found, open_inputs
 from datasets_prep.trees import count_problems, pictures, subfolders
 
@@ -56,14 +53,14 @@ def frames(folder: FilePath, *, part: str) -> list[tuple[str, FilePath]]:
 
 def find_pairs(lq: FilePath, gt: FilePath, *, part: str, problems: list[str]) -> list[Pair]:
     """The pairs of a part; findings are appended to `problems`."""
-    indexes = [index_by_key(frames(folder, part=part), problems=problems) for folder in (lq, gt)]
-    regrouped = sum(int(key[:3]) >= TRAINING_CLIPS for key in indexes[1]) if part == 'train' else 0
+    sides = [frames(folder, part=part) for folder in (lq, gt)]
+    regrouped = sum(int(key[:3]) >= TRAINING_CLIPS for key, _ in sides[1]) if part == 'train' else 0
     if regrouped:
         problems.append(
             f'{gt} holds {regrouped} frames of clips from {TRAINING_CLIPS} on: these are validation clips, put there '
             'to train super-resolution. Move them out'
         )
-    return match(lq=indexes[0], gt=indexes[1], problems=problems)
+    return match(lq=sides[0], gt=sides[1], problems=problems)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,8 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_archive_arguments(parser)
     parser.add_argument('--variant', choices=VARIANTS, default='blur', help='default: %(default)s')
     add_writing_arguments(parser, output='datasets/REDS, or datasets/REDS_comp, datasets/REDS_jpeg')
-    names = tuple(EXPECTED_PAIRS)
-    parser.add_argument('--parts', nargs='+', choices=names, default=names, help='default: both')
+    add_part_arguments(parser, tuple(EXPECTED_PAIRS))
     add_crop_arguments(parser, of=' in train/')
     args = parser.parse_args(argv)
     crop = crop_of(parser, args)
@@ -88,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         sides: dict[str, FilePath | None] = {}
         for name in (f'{part}_{args.variant}', f'{part}_sharp'):
-            sides[name] = first(inputs, partial(find_folder, name=name))
+            sides[name] = first(inputs, find_folder, name=name)
             if sides[name] is None:
                 problems.append(f'there is no folder {name} (--parts can leave {part} out)')
         lq, gt = sides.values()
@@ -101,9 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sets.append(part_set(pairs, output=output, part=part, source=f'REDS {args.variant}', crop=cut))
     if not seen:
         raise nothing_found(inputs, expected=EXPECTED_TREE)
-    raise_if_any(problems, advice=f'Looked at {", ".join(str(place.absolute()) for place in inputs)}. {EXPECTED_TREE}')
-    prepare(sets, workers=args.workers, overwrite=args.overwrite)
-    return 0
+    return finish(sets, args, problems=problems, places=inputs, expected=EXPECTED_TREE)
 
 
 if __name__ == '__main__':

@@ -19,7 +19,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +26,10 @@ import numpy as np
 from aibnet_arch.messages import some
 from datasets_prep.archives import FilePath
 from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
-from datasets_prep.errors import raise_if_any
 from datasets_prep.extents import write_extents
 from datasets_prep.images import load
-from datasets_prep.lmdb_writer import prepare
 from datasets_prep.pairs import Pair, index_by_key, match
-from datasets_prep.parts import add_crop_arguments, crop_of, part_set
+from datasets_prep.parts import add_crop_arguments, add_part_arguments, crop_of, finish, part_set
 from datasets_prep.places import first, nothing_found, open_inputs
 from datasets_prep.trees import count_problems, pictures
 
@@ -78,8 +75,7 @@ def find_pairs(folder: FilePath, *, problems: list[str]) -> list[Pair]:
     sides = []
     for kind in ('blur', 'sharp'):
         files = [path for path in pictures(folder, recursive=True) if path.stem.endswith(kind)]
-        names = [(_name(path, folder)[: -len(kind)].rstrip('_-'), path) for path in files]
-        sides.append(index_by_key(names, problems=problems))
+        sides.append([(_name(path, folder)[: -len(kind)].rstrip('_-'), path) for path in files])
     return match(lq=sides[0], gt=sides[1], problems=problems)
 
 
@@ -101,8 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = new_parser('reloblur', description=__doc__)
     add_archive_arguments(parser)
     add_writing_arguments(parser, output='datasets/ReLoBlur')
-    names = tuple(EXPECTED_PAIRS)
-    parser.add_argument('--parts', nargs='+', choices=names, default=names, help='default: both')
+    add_part_arguments(parser, tuple(EXPECTED_PAIRS))
     add_crop_arguments(parser, of=' in train/')
     args = parser.parse_args(argv)
     crop = crop_of(parser, args)
@@ -114,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part, expected in EXPECTED_PAIRS.items():
         if part not in args.parts:
             continue
-        folder = first(inputs, partial(find_part, part=part))
+        folder = first(inputs, find_part, part=part)
         if folder is None:
             problems.append(f'there is no folder dataset/{part} (--parts can leave it out)')
             continue
@@ -122,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems += count_problems(len(pairs), expected=expected, what=str(folder), partial=args.partial)
         cut = crop if part == 'train' else None
         sets.append(part_set(pairs, output=output, part=part, source='ReLoBlur', crop=cut))
-        masks = first(inputs, partial(find_masks, part=part))
+        masks = first(inputs, find_masks, part=part)
         if cut is not None:
             print(f'{part}: stored as crops, so no extents are made.')
         elif masks is not None:
@@ -131,8 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f'{part}: there is no folder masks/{part}, so no extents are made.')
     if not sets:
         raise nothing_found(inputs, expected=EXPECTED_TREE)
-    raise_if_any(problems, advice=f'Looked at {", ".join(str(place.absolute()) for place in inputs)}. {EXPECTED_TREE}')
-    prepare(sets, workers=args.workers, overwrite=args.overwrite)
+    finish(sets, args, problems=problems, places=inputs, expected=EXPECTED_TREE)
     for part, of_part in extents.items():
         folder = output / part / 'extent'
         source = f'ReLoBlur {part}, masks'

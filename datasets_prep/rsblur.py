@@ -22,17 +22,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 from datasets_prep.archives import FilePath
-from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, positive, run
+from datasets_prep.cli import add_archive_arguments, add_writing_arguments, new_parser, run
 from datasets_prep.crops import Crop
-from datasets_prep.errors import PrepError, raise_if_any
+from datasets_prep.errors import PrepError
 from datasets_prep.list_file import Listed, pairs_of_list
-from datasets_prep.lmdb_writer import prepare
 from datasets_prep.pairs import Pair
-from datasets_prep.parts import add_crop_arguments, crop_of, evenly_spread, part_set
+from datasets_prep.parts import add_crop_arguments, add_part_arguments, crop_of, evenly_spread, finish, part_set
 from datasets_prep.places import first, nothing_found, open_inputs
 from datasets_prep.trees import count_problems, subfolders
 
@@ -63,10 +61,7 @@ def listed_pairs(listed: FilePath, root: FilePath, *, blur: str, problems: list[
     """The pairs of a list, whose lines are ``RSBlur/<scene>/<shot>/<sharp> RSBlur/<scene>/<shot>/<blurred>``.
 
     Args:
-        listed: the list file.
-        root: the folder with the scenes.
         blur: path of the blurred picture in a shot's folder.
-        problems: findings are appended here.
     """
 
     def read(fields: Sequence[str]) -> Listed | None:
@@ -88,11 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--blur', choices=('real', 'synthetic'), default='real', help='of the training pictures (default: %(default)s)'
     )
     add_writing_arguments(parser, output='datasets/RSBlur, or datasets/RSBlur_synthetic')
-    names = tuple(EXPECTED_PAIRS)
-    parser.add_argument('--parts', nargs='+', choices=names, default=names, help='default: all three')
+    add_part_arguments(parser, tuple(EXPECTED_PAIRS), val_crop=True)
     add_crop_arguments(parser, of=' in train/')
-    parser.add_argument('--val-count', type=positive, default=100, help='pictures in val/ (default %(default)s)')
-    parser.add_argument('--val-crop', type=positive, default=256, help='crop size of val/ (default %(default)s)')
     args = parser.parse_args(argv)
     crop = crop_of(parser, args)
     output = args.output or Path('datasets/RSBlur' if args.blur == 'real' else 'datasets/RSBlur_synthetic')
@@ -107,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part, expected in EXPECTED_PAIRS.items():
         if part not in args.parts:
             continue
-        listed = first(places, partial(find_list, part=part), depth=0)
+        listed = first(places, find_list, depth=0, part=part)
         if listed is None:
             raise PrepError(
                 f'There is no RSBlur_real_{part}.txt in {", ".join(map(str, places))}. It says which pictures are for '
@@ -119,9 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cut = {'train': crop, 'val': Crop(args.val_crop), 'test': None}[part]
         chosen = evenly_spread(pairs, count=args.val_count) if part == 'val' else pairs
         sets.append(part_set(chosen, output=output, part=part, source=f'RSBlur {args.blur}', crop=cut))
-    raise_if_any(problems, advice=f'Looked at {root.absolute()}. {EXPECTED_TREE}')
-    prepare(sets, workers=args.workers, overwrite=args.overwrite)
-    return 0
+    return finish(sets, args, problems=problems, places=[root], expected=EXPECTED_TREE)
 
 
 if __name__ == '__main__':

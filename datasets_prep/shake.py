@@ -18,7 +18,6 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from datasets_prep.archives import FilePath
@@ -26,7 +25,7 @@ from datasets_prep.camera_shake import MovingPart, Shake, random_path, random_tu
 from datasets_prep.cli import add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import raise_if_any
-from datasets_prep.images import load
+from datasets_prep.images import load, reduced
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Made, Pair, index_by_key
@@ -85,12 +84,6 @@ class ShakeSettings:
                 yield f'{flag} {value}: expected 0 or more'
 
 
-def reduced(picture: np.ndarray, largest_side: int) -> np.ndarray:
-    """The picture with its larger side at most that long."""
-    scale = largest_side / max(picture.shape[:2])
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-
-
 def draw_shake(height: int, width: int, *, settings: ShakeSettings, rng: np.random.Generator) -> Shake:
     """Draw what moves during an exposure of H x W pixels."""
     steady = rng.random() < settings.steady
@@ -117,24 +110,11 @@ def draw_sensor(settings: ShakeSettings, rng: np.random.Generator) -> Sensor:
     )
 
 
-def shaken_pairs(key: str, sharp: np.ndarray, *, settings: ShakeSettings) -> list[Pair]:
-    """The pairs of a picture. Random numbers hang on its key, so that another picture changes nothing here.
-
-    Args:
-        key: name of the picture.
-        sharp: (H, W, 3) uint8.
-        settings: amounts.
-    """
-    rng, target = _random_numbers(key, settings), reduced(sharp, settings.largest_side)
-    return [
-        Pair(f'{key}-{number}', *_expose(target, number, settings=settings, rng=rng))
-        for number in range(settings.exposures)
-    ]
-
-
 @dataclass(frozen=True)
 class Shaken(Made):
-    """One side of an exposure of a picture file; the same as in `shaken_pairs`.
+    """One side of an exposure of a picture file.
+
+    Random numbers hang on the picture's name, so that another picture changes nothing here.
 
     Attributes:
         key, number: name of the picture, and which of its exposures.

@@ -19,17 +19,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from aibnet_arch.files import write_text
+from aibnet_arch.messages import markdown_table
 from aibnet_arch.terminal import is_interactive
 from datasets_prep.cli import add_workers_argument, new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.debian import get_packages, read_files
 from datasets_prep.errors import raise_if_any
-from datasets_prep.images import decode
+from datasets_prep.images import decode, reduced
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.motion_blur import blur, draw_motion
 from datasets_prep.paired_set import PairedSet
@@ -37,7 +37,7 @@ from datasets_prep.pairs import Pair
 
 LIST = Path(__file__).with_name('small_pictures.csv')
 BLURS = {'train': 4, 'test': 2}  # of each picture
-LARGEST_SIDE = 400
+LARGEST_SIDE = 400  # pixels: details are then as fine as the blur is long
 CROP, STEP = 128, 91
 SEED = 2025
 
@@ -75,10 +75,7 @@ def read_pictures(
     """Name of each picture to its file's content, checked.
 
     Args:
-        pictures: to be read.
-        debs: folder of the packages.
         download: whether to fetch packages that are not there.
-        lists: name of the file that lists the pictures, for messages.
 
     Raises:
         PrepError: a package or a picture is missing, or a picture is not the one that is listed; all are named.
@@ -103,18 +100,12 @@ def read_pictures(
     return found
 
 
-def reduced(picture: np.ndarray) -> np.ndarray:
-    """The picture with its larger side at most LARGEST_SIDE pixels, so that details are as fine as the blur is long."""
-    scale = LARGEST_SIDE / max(picture.shape[:2])
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-
-
 def blurred_pairs(picture: Picture, content: bytes) -> list[Pair]:
     """The pairs of a picture. Random numbers hang on its name, so that another picture changes nothing here.
 
     In the last one the camera is steady: sharp, but for a part that is strongly blurred.
     """
-    sharp = reduced(decode(content))
+    sharp = reduced(decode(content), LARGEST_SIDE)
     rng = np.random.default_rng([SEED, *hashlib.sha256(picture.name.encode()).digest()])
     pairs = []
     for number in range(BLURS[picture.set]):
@@ -126,9 +117,7 @@ def blurred_pairs(picture: Picture, content: bytes) -> list[Pair]:
 def licences(pictures: Sequence[Picture]) -> str:
     """A table of where each picture is from and what its licence is (Markdown)."""
     rows = [(p.set, p.name, p.package, p.path, p.author, p.licence) for p in pictures]
-    head = ('set', 'name', 'package', 'file', 'author', 'licence')
-    lines = ('| ' + ' | '.join(row) + ' |' for row in (head, ('---',) * len(head), *rows))
-    return '\n'.join(lines) + '\n'
+    return markdown_table([('set', 'name', 'package', 'file', 'author', 'licence'), *rows])
 
 
 def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import overload
+from typing import Any, TypeVar
 
 from datasets_prep.archives import FilePath
 
+Tree = TypeVar('Tree', bound=FilePath)
 SUFFIXES = frozenset({'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'})
 
 
@@ -15,17 +15,9 @@ def is_hidden(name: str) -> bool:
     return name.startswith('.') or name == '__MACOSX'
 
 
-@overload
-def pictures(folder: Path, *, recursive: bool = ...) -> list[Path]: ...
-
-
-@overload
-def pictures(folder: FilePath, *, recursive: bool = ...) -> list[FilePath]: ...
-
-
-def pictures(folder, *, recursive=False):
+def pictures(folder: Tree, *, recursive: bool = False) -> list[Tree]:
     """The picture files of a folder, sorted; text files, hidden files and those in hidden folders are left out."""
-    found = folder.rglob('*') if recursive else folder.iterdir()
+    found: Any = folder.rglob('*') if recursive else folder.iterdir()
     return sorted(
         path
         for path in found

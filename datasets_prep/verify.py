@@ -27,8 +27,6 @@ def verify(lq: Path, gt: Path, *, deep: bool = True, workers: int = 1, progress:
     Args:
         lq, gt: the folders of the blurred and the sharp pictures, not open in this process.
         deep: also decode every picture. Damaged bytes are found without it.
-        workers: processes.
-        progress: show progress bars and the checksums.
 
     Raises:
         PrepError: a folder is missing or LMDB cannot read it at all.

@@ -27,7 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 from aibnet_arch.terminal import is_interactive
-from datasets_prep.cli import add_writing_arguments, new_parser, run
+from datasets_prep.cli import add_writing_arguments, new_parser, number, run
 from datasets_prep.clips import Scan, clip_bytes, find_clips, reader, scan
 from datasets_prep.errors import PrepError, raise_if_any
 from datasets_prep.extents import write_extents
@@ -39,6 +39,9 @@ from datasets_prep.parts import add_crop_arguments, crop_of
 from datasets_prep.pool import ordered_map
 from datasets_prep.sensor import to_light, to_picture
 
+ODD = number(int, 'an odd number from 3 on, so that one frame is in the middle', lambda value: value >= 3 and value % 2)
+NATURAL = number(int, 'a whole number from 0 up', lambda value: value >= 0)
+SHARE = number(float, 'a number from 0 to 1', lambda value: 0 <= value <= 1)
 GAMMA = 2.2
 SHARP_PERCENTILE = 90
 
@@ -130,10 +133,7 @@ def exposures_of(
     """The exposures of a clip, in order.
 
     Args:
-        clip: its path.
-        scanned: what is known of its frames.
         counts: numbers of frames, taken in turn; odd.
-        gap: frames between two exposures.
         search: how many frames later an exposure may begin, for a sharper frame in its middle.
         min_sharpness: of the middle frame, as a share of that of the shot's sharp frames.
     """
@@ -186,46 +186,17 @@ def _names(clips: Sequence[Path]) -> list[str]:
     ]
 
 
-def odd(text: str) -> int:
-    """An argparse type: an odd number from 3 on, so that one frame is in the middle."""
-    value = int(text)
-    if value < 3 or value % 2 == 0:
-        raise ValueError
-    return value
-
-
-def share(text: str) -> float:
-    """An argparse type: from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError
-    return value
-
-
-def natural(text: str) -> int:
-    """An argparse type: 0 or more."""
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare sets from videos, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('video', description=__doc__)
-    parser.add_argument('--input', type=Path, nargs='+', required=True, help='videos, or folders of videos or frames')
-    parser.add_argument(
-        '--frames', type=odd, nargs='+', default=[7, 11, 13], help='of an exposure: odd numbers (default 7 11 13)'
-    )
-    parser.add_argument('--curve', choices=tuple(CURVES), default='srgb', help='of light (default %(default)s)')
-    parser.add_argument('--gap', type=natural, default=0, help='frames between two exposures (default %(default)s)')
-    parser.add_argument(
-        '--search', type=natural, default=4, help='how many frames later one may begin (default %(default)s)'
-    )
-    parser.add_argument(
-        '--min-sharpness', type=share, default=0.5, help='of the truth, as a share of its shot (default %(default)s)'
-    )
-    parser.add_argument('--extents', action='store_true', help='also write how far each pixel moved, to extent/')
+    add = parser.add_argument
+    add('--input', type=Path, nargs='+', required=True, help='videos, or folders of videos or frames')
+    add('--frames', type=ODD, nargs='+', default=[7, 11, 13], help='of an exposure: odd numbers (default 7 11 13)')
+    add('--curve', choices=tuple(CURVES), default='srgb', help='of light (default %(default)s)')
+    add('--gap', type=NATURAL, default=0, help='frames between two exposures (default %(default)s)')
+    add('--search', type=NATURAL, default=4, help='how many frames later one may begin (default %(default)s)')
+    add('--min-sharpness', type=SHARE, default=0.5, help='of the truth, as a share of its shot (default %(default)s)')
+    add('--extents', action='store_true', help='also write how far each pixel moved, to extent/')
     add_crop_arguments(parser, of='')
     add_writing_arguments(parser, output=None)
     args = parser.parse_args(argv)

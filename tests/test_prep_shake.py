@@ -7,8 +7,10 @@ import pytest
 
 from datasets_prep.camera_shake import FRAMES, MovingPart, Shake, random_path, random_turns, soft_blob
 from datasets_prep.cli import run
+from datasets_prep.images import reduced
+from datasets_prep.pairs import Pair
 from datasets_prep.sensor import Sensor, to_light, to_picture
-from datasets_prep.shake import ShakeSettings, main, pairs_of_files, shaken_pairs
+from datasets_prep.shake import ShakeSettings, _expose, _random_numbers, main, pairs_of_files
 
 STILL = np.zeros((FRAMES, 2))
 
@@ -22,6 +24,13 @@ def photograph(height=96, width=128):
     rows, columns = np.mgrid[:height, :width]
     waves = [np.sin(rows / a) * np.cos(columns / b) for a, b in ((5, 7), (9, 4), (3, 11))]
     return np.round(127 + 100 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def shaken_pairs(key, sharp, *, settings):
+    """All exposures of a picture, drawn one after the other."""
+    rng, target = _random_numbers(key, settings), reduced(sharp, settings.largest_side)
+    numbers = range(settings.exposures)
+    return [Pair(f'{key}-{number}', *_expose(target, number, settings=settings, rng=rng)) for number in numbers]
 
 
 def entries(folder):

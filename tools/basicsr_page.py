@@ -11,6 +11,7 @@ from pathlib import Path
 from aibnet_arch.basicsr_patches import table
 from aibnet_arch.basicsr_patches.fingerprints import fingerprints
 from aibnet_arch.basicsr_patches.relied_on import RELIED_ON, TESTED
+from aibnet_arch.messages import markdown_table
 
 SECTIONS = {
     'So that BasicSR can be imported': (table.TO_IMPORT,),
@@ -25,19 +26,11 @@ def tables() -> str:
     """The sections on what is replaced, and on what is relied on."""
     lines = []
     for title, replacements in SECTIONS.items():
-        lines += [
-            f'### {title}',
-            '',
-            '| of BasicSR | by | fault | promise | until |',
-            '| --- | --- | --- | --- | --- |',
-        ]
-        lines += [
-            f'| `{each.target}` | `{each.by}` | {each.fault} | {each.serves} | {each.until} |' for each in replacements
-        ]
-        lines.append('')
-    lines += [f'### Relied on, as it is in {TESTED}', '', '| promise | functions |', '| --- | --- |']
-    lines += [f'| {promise} | {", ".join(f"`{name}`" for name in names)} |' for promise, names in RELIED_ON.items()]
-    return '\n'.join(lines) + '\n'
+        rows = [(f'`{each.target}`', f'`{each.by}`', each.fault, each.serves, each.until) for each in replacements]
+        lines += [f'### {title}\n', markdown_table([('of BasicSR', 'by', 'fault', 'promise', 'until'), *rows])]
+    promises = [(promise, ', '.join(f'`{name}`' for name in names)) for promise, names in RELIED_ON.items()]
+    lines += [f'### Relied on, as it is in {TESTED}\n', markdown_table([('promise', 'functions'), *promises])]
+    return '\n'.join(lines)
 
 
 def main(arguments: Sequence[str]) -> int:

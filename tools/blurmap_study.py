@@ -21,6 +21,7 @@ import yaml
 
 from aibnet_arch import AIBNet
 from aibnet_arch.config.option_file import load_option_file
+from aibnet_arch.messages import markdown_table
 
 REPOSITORY = Path(__file__).parent.parent
 DEMO = REPOSITORY / 'options/AIBNet_demo.yml'
@@ -76,8 +77,7 @@ def figures(work: Path, *, name: str, weights: Path, flags: Sequence[object] = (
 def tables(runs: list[dict], *, suffix: str = '') -> Iterator[str]:
     """Markdown: for each truth the mean over the runs of the mean over the pictures, ± deviation over the runs."""
     for truth, maps in runs[0]['means'].items():
-        yield f'\n{truth}{suffix}\n\n| map | rank correlation | AUC | AUC, control | AUC above control |'
-        yield '| --- | --- | --- | --- | --- |'
+        lines = [['map', 'rank correlation', 'AUC', 'AUC, control', 'AUC above control']]
         for name in maps:
             cells = []
             for figure in ('spearman', 'auc', 'sharp_auc'):
@@ -86,7 +86,8 @@ def tables(runs: list[dict], *, suffix: str = '') -> Iterator[str]:
             rows = [row for run in runs for row in run['pictures'] if (row['truth'], row['map']) == (truth, name)]
             pairs = [(row['auc'], row['sharp_auc']) for row in rows if row['auc'] is not None]
             above = sum(first > second for first, second in pairs)
-            yield f'| {name} | {" | ".join(cells)} | {above} of {len(pairs)} |'
+            lines.append([name, *cells, f'{above} of {len(pairs)}'])
+        yield f'{truth}{suffix}\n\n{markdown_table(lines)}'
 
 
 def spread(values: list[float]) -> str:

@@ -28,6 +28,11 @@ class Sample:
         """Whether the input is the truth: a picture to be left alone."""
         return np.array_equal(self.lq, self.gt)
 
+    @property
+    def kind(self) -> str:
+        """'sharp' or 'blurred'."""
+        return 'sharp' if self.is_sharp else 'blurred'
+
 
 def samples(folder: Path) -> Iterator[Sample]:
     """The pairs of ``input.lmdb`` and ``target.lmdb`` in a folder, by key.
@@ -65,10 +70,6 @@ class Row:
     """What a method made of a picture.
 
     Attributes:
-        set: of the picture, by name.
-        picture: its key.
-        kind: 'blurred' or 'sharp'.
-        method: by name.
         setting: that it was run with, if it has one.
         input_db, output_db: PSNR of input and result to the truth.
     """

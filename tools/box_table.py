@@ -23,6 +23,7 @@ from tqdm import tqdm
 from aibnet_arch.errors import UserError
 from aibnet_arch.exit_codes import exit_code_of
 from aibnet_arch.files import write_csv, write_text
+from aibnet_arch.messages import markdown_table
 from aibnet_arch.photos import Deblurrer
 from aibnet_arch.weights.box import BOX
 from tools.box_measures import Row, Sample, psnr, samples
@@ -47,18 +48,15 @@ def rows_of_set(name: str, pairs: Sequence[Sample], networks: Mapping[str, Calla
     methods.update({network: (restore, '') for network, restore in networks.items()})
     for method in GRIDS:
         best = best_setting(method, blurred[::3])
-        methods[method] = (
-            partial(GRIDS[method][0], **best),
-            ', '.join(f'{key} {value:g}' for key, value in best.items()),
-        )
+        setting = ', '.join(f'{key} {value:g}' for key, value in best.items())
+        methods[method] = (partial(GRIDS[method][0], **best), setting)
     methods[JPEG] = (jpeg, '')
     rows = []
     for pair in tqdm(pairs, desc=name, unit='picture', disable=None):
         before = psnr(pair.lq, pair.gt)
         for method, (restore, setting) in methods.items():
             if pair.is_sharp or method != JPEG:
-                kind = 'sharp' if pair.is_sharp else 'blurred'
-                rows.append(Row(name, pair.key, kind, method, setting, before, psnr(restore(pair.lq), pair.gt)))
+                rows.append(Row(name, pair.key, pair.kind, method, setting, before, psnr(restore(pair.lq), pair.gt)))
     return rows
 
 
@@ -73,34 +71,23 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _blurred(name: str, rows: Sequence[Row], count: int) -> str:
-    lines = [
-        f'{name}: {count} blurred pictures',
-        '',
-        '| | PSNR | gain | worst | best | nearer to the truth |',
-        '| --- | --- | --- | --- | --- | --- |',
-    ]
+    lines: list[Sequence[str]] = [('', 'PSNR', 'gain', 'worst', 'best', 'nearer to the truth')]
     for method, of_it in _by_method(rows):
         gains = [row.gain_db for row in of_it]
-        nearer = f'{sum(gain > 0 for gain in gains)} of {count}'
-        lines.append(
-            f'| {_named(method, of_it)} | {mean(row.output_db for row in of_it):.2f} dB | {mean(gains):+.2f} | '
-            f'{min(gains):+.2f} | {max(gains):+.2f} | {"" if method == INPUT else nearer} |'
-        )
-    return '\n'.join([*lines, ''])
+        nearer = '' if method == INPUT else f'{sum(gain > 0 for gain in gains)} of {count}'
+        found = f'{mean(row.output_db for row in of_it):.2f} dB'
+        told = (f'{gain:+.2f}' for gain in (mean(gains), min(gains), max(gains)))
+        lines.append((_named(method, of_it), found, *told, nearer))
+    return f'{name}: {count} blurred pictures\n\n{markdown_table(lines)}'
 
 
 def _sharp(name: str, rows: Sequence[Row], count: int) -> str:
-    lines = [
-        f'{name}: {count} sharp pictures, to be left alone',
-        '',
-        '| | PSNR to the input, mean | least |',
-        '| --- | --- | --- |',
-    ]
+    lines = [('', 'PSNR to the input, mean', 'least')]
     for method, of_it in _by_method(rows):
         if method != INPUT:
             values = [row.output_db for row in of_it]
-            lines.append(f'| {_named(method, of_it)} | {mean(values):.2f} dB | {min(values):.2f} |')
-    return '\n'.join([*lines, ''])
+            lines.append((_named(method, of_it), f'{mean(values):.2f} dB', f'{min(values):.2f}'))
+    return f'{name}: {count} sharp pictures, to be left alone\n\n{markdown_table(lines)}'
 
 
 def _by_method(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -124,8 +111,8 @@ def into_card(card: Path, text: str) -> None:
     write_text(card, f'{before}{START}\n\n{text}\n{END}{after}')
 
 
-def make(arguments: argparse.Namespace) -> None:
-    """Measure, and write the tables.
+def make(arguments: argparse.Namespace) -> int:
+    """Measure, and write the tables; 0.
 
     Raises:
         UserError, CheckpointError: the input is refused; nothing has been written then.
@@ -143,14 +130,13 @@ def make(arguments: argparse.Namespace) -> None:
     rows = [row for name, pairs in loaded.items() for row in rows_of_set(name, pairs, networks)]
     text = table(rows)
     columns = [{**vars(row), 'gain_db': row.gain_db} for row in rows]
-    write_csv(
-        arguments.output.with_suffix('.csv'),
-        [{key: f'{value:.4f}' if isinstance(value, float) else value for key, value in row.items()} for row in columns],
-    )
+    told = [{key: f'{value:.4f}' if isinstance(value, float) else value for key, value in r.items()} for r in columns]
+    write_csv(arguments.output.with_suffix('.csv'), told)
     write_text(arguments.output.with_suffix('.md'), text)
     if arguments.card:
         into_card(arguments.card, text)
     print(text)
+    return 0
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -165,11 +151,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--card', type=Path, help='a model card whose figures are replaced')
     arguments = parser.parse_args(argv)
 
-    def work() -> int:
-        make(arguments)
-        return 0
-
-    return exit_code_of('box_table', work)
+    return exit_code_of('box_table', lambda: make(arguments))
 
 
 if __name__ == '__main__':

@@ -93,15 +93,7 @@ def measured(network: AIBNet, *, window: Optional[int], pairs: Sequence[Sample])
     """What the network makes of pictures."""
     deblur = Deblurrer(network, window=window, tile='whole', device='cpu')
     return [
-        Row(
-            'box',
-            pair.key,
-            'sharp' if pair.is_sharp else 'blurred',
-            'box',
-            '',
-            psnr(pair.lq, pair.gt),
-            psnr(deblur(pair.lq), pair.gt),
-        )
+        Row('box', pair.key, pair.kind, 'box', '', psnr(pair.lq, pair.gt), psnr(deblur(pair.lq), pair.gt))
         for pair in pairs
     ]
 
@@ -114,8 +106,8 @@ def expectation(found: Mapping[str, float]) -> str:
     )
 
 
-def make(arguments: argparse.Namespace) -> None:
-    """Measure and write.
+def make(arguments: argparse.Namespace) -> int:
+    """Measure and write; 0.
 
     Raises:
         UserError, CheckpointError: there is nothing to make it from, or the result is no box.
@@ -151,6 +143,7 @@ def make(arguments: argparse.Namespace) -> None:
     print('\n'.join(f'  {name}: {value}' for name, value in found.items()))
     if size > MOST_BYTES:
         raise UserError(f'{arguments.output} has {size / 1e6:.1f} MB: a box has at most {MOST_BYTES / 1e6:.0f}')
+    return 0
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -169,11 +162,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--overwrite', action='store_true', help='replace it')
     arguments = parser.parse_args(argv)
 
-    def work() -> int:
-        make(arguments)
-        return 0
-
-    return exit_code_of('box_weights', work)
+    return exit_code_of('box_weights', lambda: make(arguments))
 
 
 if __name__ == '__main__':

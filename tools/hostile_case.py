@@ -66,7 +66,6 @@ class Sandbox:
 
     Attributes:
         root: the folder, which is the current one.
-        options: of the run.
         network: of the weights `sound.pth`.
     """
 

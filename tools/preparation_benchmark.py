@@ -43,11 +43,7 @@ from datasets_prep.pool import ordered_map
 CROP = Crop(512, 256)
 HEIGHT, WIDTH = 720, 1280
 PHOTOGRAPHS = (
-    'astronaut.png',
-    'coffee.png',
-    'chelsea.png',
-    'motorcycle_left.png',
-    'rocket.jpg',
+    *('astronaut.png', 'coffee.png', 'chelsea.png', 'motorcycle_left.png', 'rocket.jpg'),
     'hubble_deep_field.jpg',
 )
 BASICSR_CROP_LEVEL = 3
@@ -82,14 +78,8 @@ def prepare_basicsr(folder: Path, workers: int, multiprocessing_read: bool) -> N
                 for result in results:
                     result.get()
             files = sorted(path.name for path in crops.iterdir())
-            make_lmdb_from_imgs(
-                str(crops),
-                str(out / f'{name}.lmdb'),
-                files,
-                [file[:-4] for file in files],
-                multiprocessing_read=multiprocessing_read,
-                n_thread=workers,
-            )
+            folders, keys = (str(crops), str(out / f'{name}.lmdb')), [file[:-4] for file in files]
+            make_lmdb_from_imgs(*folders, files, keys, multiprocessing_read=multiprocessing_read, n_thread=workers)
 
 
 def measure(function: Callable[..., None], *args: object) -> tuple[float, int]:
@@ -130,10 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--folder', type=Path, help="where to put the temporary pictures (default: the system's place)")
     add_workers_argument(parser)
     args = parser.parse_args(argv)
-    ways = {
-        'here': (prepare_here, args.workers),
-        'BasicSR': (prepare_basicsr, args.workers, args.multiprocessing_read),
-    }
+    of_basicsr = (prepare_basicsr, args.workers, args.multiprocessing_read)
+    ways: dict[str, tuple] = {'here': (prepare_here, args.workers), 'BasicSR': of_basicsr}
     load_basicsr_lmdb_util()
     times: dict[str, list[float]] = {name: [] for name in ways}
     peaks: dict[str, int] = dict.fromkeys(ways, 0)
@@ -148,19 +136,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 peaks[name] = max(peaks[name], peak)
                 print(f'{name:8} {seconds:7.1f} s   {peak / 2**20:6.0f} MiB', flush=True)
         different = differences(folder)
-        sizes = {
-            name: sum(
-                (folder / name.lower() / f'{side}.lmdb' / 'data.mdb').stat().st_size for side in ('blur', 'sharp')
-            )
-            for name in ways
-        }
+        stored = {name: (folder / name.lower()).glob('*.lmdb/data.mdb') for name in ways}
+        sizes = {name: sum(path.stat().st_size for path in paths) for name, paths in stored.items()}
     medians = {name: statistics.median(values) for name, values in times.items()}
     print(f'\n{args.pairs} pairs, {args.workers} workers, median of {args.repeats}:')
     for name in ways:
-        print(
-            f'{name:8} {medians[name]:7.1f} s   peak {peaks[name] / 2**20:5.0f} MiB   '
-            f'LMDB {sizes[name] / 2**20:6.0f} MiB'
-        )
+        memory, size = peaks[name] / 2**20, sizes[name] / 2**20
+        print(f'{name:8} {medians[name]:7.1f} s   peak {memory:5.0f} MiB   LMDB {size:6.0f} MiB')
     print(
         f'{medians["BasicSR"] / medians["here"]:.2f} times as fast; the entries are '
         + ('the same, pixel for pixel' if not different else f'DIFFERENT: {different[:10]}')

@@ -11,17 +11,14 @@ import argparse
 import json
 import math
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from aibnet_arch.blurmap.baselines import OtherNetwork
 from aibnet_arch.commands.main import prepare
 from aibnet_arch.config.option_file import load_option_file
 from aibnet_arch.inference.tiles import restore_in_tiles
-from aibnet_arch.weights.network_file import read_network
 
 
 def psnr(opt: dict, weights: Path, *, size: int, overlap: int) -> float:
@@ -30,11 +27,7 @@ def psnr(opt: dict, weights: Path, *, size: int, overlap: int) -> float:
     from basicsr.metrics import calculate_psnr
     from basicsr.utils import tensor2img
 
-    network: Callable[[Tensor], Tensor]
-    if opt['network_g']['type'] == 'AIBNet':
-        network = read_network(weights)
-    else:
-        network = OtherNetwork(weights, param_key='params', device=torch.device('cpu'))
+    network = OtherNetwork(weights, param_key='params', device=torch.device('cpu'))
     values = []
     for sample in PairedImageDataset({**opt['datasets']['val'], 'phase': 'val', 'scale': 1}):
         with torch.no_grad():

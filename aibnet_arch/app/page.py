@@ -18,7 +18,6 @@ def build(workshop: Workshop, weights: Sequence[str]) -> gr.Blocks:
     """The page.
 
     Args:
-        workshop: what restores.
         weights: files to choose from, the first is chosen.
     """
     # Told nobody: gradio would ask its makers for its newest version, and send them what is used.

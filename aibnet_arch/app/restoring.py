@@ -9,6 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from datasets_prep.images import reduced
+
 from ..blurmap.maps import coloured
 from ..errors import PictureError
 from ..files import whole_file
@@ -27,7 +29,6 @@ class Shown:
         result: its file, in full size and depth, of its own kind.
         before, after: PNG files of 8 bits for the screen, at most `SHOWN_SIDE` pixels wide and high.
         maps: title and PNG file of each blur map.
-        note: what is to be known of it, for people.
     """
 
     result: Path
@@ -67,8 +68,6 @@ class Workshop:
         """Restore a picture.
 
         Args:
-            path: its file.
-            weights: a file of weights, as `basicsr deblur` takes it.
             maps: make the blur maps, too, if the picture is restored whole.
             progress: called with the part that is done, of 1, and what is done, with the time left.
 
@@ -133,10 +132,7 @@ def _for_screen(pixels: np.ndarray) -> np.ndarray:
 
 def _write(path: Path, pixels: np.ndarray) -> Path:
     """(H, W, 3) BGR as PNG, reduced to what a screen shows."""
-    scale = SHOWN_SIDE / max(pixels.shape[:2])
-    if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    done, encoded = cv2.imencode('.png', pixels)
+    done, encoded = cv2.imencode('.png', reduced(pixels, SHOWN_SIDE))
     if not done:
         raise PictureError('OpenCV cannot write it as PNG')
     path.write_bytes(encoded.tobytes())

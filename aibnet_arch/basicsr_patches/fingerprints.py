@@ -17,10 +17,6 @@ def compare(folder: Path, version: str) -> None:
 
     Of several processes the first one says it.
 
-    Args:
-        folder: the package `basicsr`.
-        version: its own word.
-
     Raises:
         UserError: something that is relied on is not there at all.
     """
@@ -61,11 +57,7 @@ def _changed(here: Mapping[str, Optional[str]]) -> Iterator[tuple[str, list[str]
 
 
 def fingerprints(folder: Path) -> dict[str, Optional[str]]:
-    """Those of the functions in `RELIED_ON`, None for one that is missing.
-
-    Args:
-        folder: the package `basicsr`.
-    """
+    """Those of the functions in `RELIED_ON`, None for one that is missing."""
     wanted = [name for names in RELIED_ON.values() for name in names]
     trees = {module: _parse(folder, module) for module in {name.partition(':')[0] for name in wanted}}
     return {name: _fingerprint(trees[name.partition(':')[0]], name.partition(':')[2]) for name in wanted}

@@ -130,7 +130,6 @@ class SafeModel(BaseModel):
         """Read weights, nothing but weights, into a network.
 
         Args:
-            net: the network, wrapped or bare.
             load_path: a file with ``{param_key: state dict}``; 'params' serves where 'params_ema' is not there.
             strict: all keys must be there and no others. Otherwise what fits is loaded, and the rest logged.
             param_key: entry of the file; None if the file is the state dict itself.

@@ -2,7 +2,7 @@
 
 from typing import Any, Optional
 
-from ..registries.name_owners import is_there
+from ..registries.lookup import is_there
 
 
 def _do_register(registry: Any, name: str, thing: Any, suffix: Optional[str] = None) -> None:

@@ -18,9 +18,6 @@ class Replacement:
     Attributes:
         target: 'module:name' that is replaced.
         by: 'module:name' below `aibnet_arch`. Of a class, what an instance of it has.
-        fault: what the original does.
-        serves: the promise that hangs on it.
-        until: when it can go.
     """
 
     target: str
@@ -207,7 +204,6 @@ def replaced(replacements: Sequence[Replacement], instance: Any = None) -> Itera
     """The same for a while.
 
     Args:
-        replacements: some of the table's.
         instance: whose methods they are, if `by` names a class.
     """
     originals = replace(replacements, instance)

@@ -12,9 +12,6 @@ def init_wandb_logger(opt: Mapping[str, Any]) -> None:
     """Begin a run of wandb, or go on with `logger.wandb.resume_id`.
 
     wandb draws the id of a new run itself; the log tells it. WANDB_MODE=offline keeps the run on this machine.
-
-    Args:
-        opt: the options, which go with the run.
     """
     import wandb
 

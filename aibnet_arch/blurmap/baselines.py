@@ -38,12 +38,7 @@ class OtherNetwork:
     """A deblurring network of a file of weights (NAFNet, Restormer, another AIBNet, ...).
 
     Args:
-        path: its file of weights, as its training wrote it.
         param_key: which entry of the file to take; None: 'params_ema' if there is one, else 'params'.
-        device: where it runs.
-
-    Attributes:
-        architecture: its name, e.g. 'NAFNet'.
 
     Raises:
         UserError, CheckpointError: see :func:`.read_any_network`.

@@ -55,7 +55,6 @@ def evaluate(
     Args:
         inputs, gt, extent, mask: see :func:`.find_items`. One folder that datasets_prep made stands for its blurred
             and sharp pictures and its extents, as far as it has them.
-        output: folder of the results.
         weights, beside: files of an AIBNet, and of networks to stand beside it.
         window: of the AIBNet (:class:`.Lean`); by default what its weights want, 'whole': none.
         param_key: entry of all these files; by default 'params_ema' if there is one, else 'params'.

@@ -18,7 +18,6 @@ class Row:
     """How well a map of one picture finds the truth.
 
     Attributes:
-        picture, truth, map: names.
         sign: -1 if low values of the map were taken to mean blurred.
         blurred: share of the pixels that are blurred.
         spearman, auc: see :mod:`.figures`; NaN where they are not defined.

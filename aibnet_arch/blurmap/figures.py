@@ -96,7 +96,6 @@ class Truth:
         """Rank correlation and area under ROC of a map (H, W); no correlation with a mask, which knows no degrees.
 
         Args:
-            values: the map.
             sign: -1 if low values are to mean blurred. It is chosen beforehand, never by the outcome.
         """
         map_ranks = ranks(sign * values)

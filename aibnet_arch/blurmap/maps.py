@@ -26,9 +26,6 @@ class BlurMap:
     """A map of a picture.
 
     Attributes:
-        name: in tables and names of files.
-        title: for people.
-        unit: of the values.
         values: (H, W) float32, smoothed (:func:`.figures.smooth`), 0 or more.
         signs: for each truth ('residual', 'extent', 'mask') whether high (1) or low (-1) values are to mean blurred.
             They were fixed before anything was measured.
@@ -48,7 +45,6 @@ class Mapper:
         network: whose blocks are watched, in evaluation mode.
         others: networks whose residuals are baselines.
         parts: also a map for each sub-decoder and level.
-        device: where `network` runs.
     """
 
     def __init__(

@@ -24,7 +24,6 @@ class Tile:
         title, note: two lines above it.
         picture: (H, W, 3) uint8 BGR.
         values: a map to lay over the picture, (H, W); None shows the picture itself.
-        unit: of the values.
         ends: the values at the two ends of the colours.
     """
 

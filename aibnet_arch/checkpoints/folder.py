@@ -22,12 +22,7 @@ _OWN = 'sha256_of_this'
 
 
 class CheckpointFolder:
-    """The checkpoints of one experiment.
-
-    Args:
-        models: folder of the networks.
-        states: folder of the training states and the records.
-    """
+    """The checkpoints of one experiment."""
 
     def __init__(self, *, models: Path, states: Path) -> None:
         self.models = models

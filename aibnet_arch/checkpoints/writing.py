@@ -15,11 +15,7 @@ BestMetrics = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of one experiment.
-
-    Args:
-        folder: where.
-    """
+    """Writes the checkpoints of one experiment."""
 
     def __init__(self, folder: CheckpointFolder) -> None:
         self.folder = folder

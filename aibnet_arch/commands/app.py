@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..app.serving import serve
 from ..weights.box import BOX
-from .arguments import pixels
+from .arguments import SEVERAL, pixels
 from .deblur import memory
 
 
@@ -19,9 +19,7 @@ def run_app(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     what = 'A page in the browser to drop photos on. It is served to this machine alone; nothing is sent anywhere.'
     parser = argparse.ArgumentParser(prog='basicsr app', allow_abbrev=False, description=what)
-    parser.add_argument(
-        '--weights', nargs='+', action='extend', metavar='FILE', help='to choose from on the page (box)'
-    )
+    parser.add_argument('--weights', **SEVERAL, metavar='FILE', help='to choose from on the page (box)')
     parser.add_argument('--port', type=_port, metavar='N', help='of this machine (the first that is free from 7860 on)')
     parser.add_argument('--no-browser', dest='browser', action='store_false', help='do not open the browser')
     parser.add_argument('--device', default='auto', help='auto (a GPU if there is one), cpu, cuda, cuda:1')

@@ -1,14 +1,13 @@
 """``basicsr blurmap``: where a network sees blur, and how well it finds it."""
 
 import argparse
-import math
 from pathlib import Path
 
 from ..blurmap.evaluation import evaluate
 from ..blurmap.truth import parts_of_set
 from ..errors import UserError
 from ..weights.box import BOX
-from .arguments import pixels
+from .arguments import SEVERAL, above_0, add_window
 
 DESCRIPTION = """Heat maps over a picture: what SFEM and HFSBlock contribute, and the predicted residual. With the sharp
 pictures also how well each map finds the blurred regions, beside simple baselines."""
@@ -36,48 +35,18 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        'inputs', nargs='+', type=Path, metavar='INPUT', help='picture, folder, LMDB folder, or a set of datasets_prep'
-    )
-    parser.add_argument('-o', '--output', type=Path, required=True, metavar='OUT', help='folder for the results')
-    parser.add_argument('--weights', default=BOX, metavar='FILE', help='weights of an AIBNet (those in the box)')
-    parser.add_argument(
-        '--window',
-        type=pixels,
-        metavar='N',
-        help='take statistics over N pixels (as the weights want); whole: over all',
-    )
-    parser.add_argument('--gt', type=Path, metavar='PATH', help='the sharp pictures: file, folder or LMDB folder')
-    parser.add_argument(
-        '--extent', type=Path, metavar='PATH', help='how far each pixel is blurred: grey, 16 bit, 256 a pixel of blur'
-    )
-    parser.add_argument('--mask', type=Path, metavar='PATH', help='pictures above 0 where it is blurred (ReLoBlur)')
-    parser.add_argument(
-        '--beside',
-        nargs='+',
-        action='extend',
-        type=Path,
-        default=[],
-        metavar='FILE',
-        help="weights of others' networks, e.g. NAFNet",
-    )
-    parser.add_argument('--param-key', help='which entry of the files (params_ema where there is one, else params)')
-    parser.add_argument(
-        '--residual-above', type=_positive, default=8.0, metavar='X', help='blurred: grey levels (default: %(default)g)'
-    )
-    parser.add_argument(
-        '--extent-above', type=_positive, default=2.0, metavar='X', help='blurred: pixels (default: %(default)g)'
-    )
-    parser.add_argument('--parts', action='store_true', help='also maps of each sub-decoder and level (0: the finest)')
-    parser.add_argument('--no-pictures', dest='pictures', action='store_false', help='figures alone')
+    add = parser.add_argument
+    add('inputs', nargs='+', type=Path, metavar='INPUT', help='picture, folder, LMDB folder, or a set of datasets_prep')
+    add('-o', '--output', type=Path, required=True, metavar='OUT', help='folder for the results')
+    add('--weights', default=BOX, metavar='FILE', help='weights of an AIBNet (those in the box)')
+    add_window(parser)
+    add('--gt', type=Path, metavar='PATH', help='the sharp pictures: file, folder or LMDB folder')
+    add('--extent', type=Path, metavar='PATH', help='how far each pixel is blurred: grey, 16 bit, 256 a pixel of blur')
+    add('--mask', type=Path, metavar='PATH', help='pictures above 0 where it is blurred (ReLoBlur)')
+    add('--beside', **SEVERAL, type=Path, default=[], metavar='FILE', help="weights of others' networks, e.g. NAFNet")
+    add('--param-key', help='which entry of the files (params_ema where there is one, else params)')
+    add('--residual-above', type=above_0, default=8.0, metavar='X', help='blurred: grey levels (default: %(default)g)')
+    add('--extent-above', type=above_0, default=2.0, metavar='X', help='blurred: pixels (default: %(default)g)')
+    add('--parts', action='store_true', help='also maps of each sub-decoder and level (0: the finest)')
+    add('--no-pictures', dest='pictures', action='store_false', help='figures alone')
     return parser
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a number above 0')
-    return value

@@ -5,6 +5,7 @@ import argparse
 from ..config.command_line import check_options
 from ..config.option_file import load_option_file
 from ..config.overrides import apply_overrides
+from .arguments import SEVERAL
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -12,7 +13,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='basicsr check', allow_abbrev=False)
     parser.add_argument('-opt', required=True, metavar='FILE', help='option file (YAML)')
     parser.add_argument('--decode', choices=['none', 'sample', 'all'], default='sample', help='pictures to decode')
-    parser.add_argument('--force_yml', nargs='+', action='extend', metavar='KEY:KEY=VALUE', help='change options first')
+    parser.add_argument('--force_yml', **SEVERAL, metavar='KEY:KEY=VALUE', help='change options first')
     return parser.parse_args(argv)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..evaluation.comparison import compare, told, write_differences
+from .arguments import SEVERAL
 
 
 def run_compare(argv: list[str]) -> int:
@@ -26,8 +27,6 @@ def _parser() -> argparse.ArgumentParser:
     what = 'Compare tests of the same pictures with the first of them, picture by picture: sign test and bootstrap.'
     parser = argparse.ArgumentParser(prog='basicsr compare', allow_abbrev=False, description=what)
     parser.add_argument('results', nargs='+', type=Path, metavar='FOLDER', help='results/NAME, which a test wrote')
-    parser.add_argument(
-        '--metrics', nargs='+', action='extend', metavar='NAME', help='these alone (default: all that both have)'
-    )
+    parser.add_argument('--metrics', **SEVERAL, metavar='NAME', help='these alone (default: all that both have)')
     parser.add_argument('-o', '--output', type=Path, metavar='FILE', help='write the differences there (CSV)')
     return parser

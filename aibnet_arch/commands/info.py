@@ -40,9 +40,7 @@ def run_info(argv: list[str]) -> int:
             print('\n'.join(printable(line, keep=LAYOUT) for line in lines(description, whole=arguments.options)))
             if levels:
                 print(
-                    '\n'.join(
-                        [f'{printable(arguments.diagnose)}, {about}, by sub-decoder.level:', *table_lines(levels)]
-                    )
+                    f'{printable(arguments.diagnose)}, {about}, by sub-decoder.level:', *table_lines(levels), sep='\n'
                 )
     if arguments.json:
         print(json.dumps(descriptions, indent=2))

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Optional
 
@@ -11,62 +10,32 @@ from ..exit_codes import noted
 from ..messages import did_you_mean
 from ..streams import outlived
 
-
-@dataclass(frozen=True)
-class Command:
-    """A word after `basicsr`.
-
-    Attributes:
-        told: what it does, for the list of commands.
-        place: 'module:function' below `aibnet_arch`; takes the arguments, returns the exit code. It is imported when
-            it is called, since most of the modules take seconds to load.
-        with_basicsr: BasicSR is imported, mended and has its plugins registered first.
-    """
-
-    told: str
-    place: str
-    with_basicsr: bool = False
-
-    def run(self, arguments: list[str]) -> int:
-        """Import the command's module and call it with what follows its word; the exit code."""
-        if self.with_basicsr:
-            prepare()
-        module, _, function = self.place.partition(':')
-        return getattr(import_module(f'aibnet_arch.{module}'), function)(arguments)
-
-
+# What follows `basicsr`, and what it does. `run_WORD` of the file of that name takes the arguments and returns the exit
+# code; it is imported when it is called, since most of the modules take seconds to load.
 COMMANDS = {
-    'train': Command('train the network of an option file', 'commands.train:run_train', with_basicsr=True),
-    'test': Command('test trained weights', 'commands.test:run_test', with_basicsr=True),
-    'check': Command(
-        'check an option file and its data, and do nothing else', 'commands.check:run_check', with_basicsr=True
-    ),
-    'profile': Command(
-        'time, memory and multiply-accumulates of a network, part by part',
-        'commands.profile:run_profile',
-        with_basicsr=True,
-    ),
-    'deblur': Command('restore pictures, folders and videos with a file of weights', 'commands.deblur:run_deblur'),
-    'app': Command('a page in the browser to drop photos on', 'commands.app:run_app'),
-    'blurmap': Command('where a network sees blur, and how well', 'commands.blurmap:run_blurmap'),
-    'dropin': Command(
-        'put AIBNet into a checkout of BasicSR, NAFNet or Restormer, for its own train.py', 'commands.dropin:run_dropin'
-    ),
-    'info': Command('what a file of weights is: network, stage, training options, checksum', 'commands.info:run_info'),
-    'convert': Command('weights from .pth to .safetensors and back', 'commands.convert:run_convert'),
-    'export': Command('a network as ONNX, checked', 'commands.export:run_export'),
-    'compare': Command('tests of the same pictures, picture by picture', 'commands.compare:run_compare'),
-    'table': Command('one table for a paper, of tests and of published rows', 'commands.table:run_table'),
-    'study': Command(
-        'several option files with several seeds: a table and plots', 'commands.study:run_study', with_basicsr=True
-    ),
+    'train': 'train the network of an option file',
+    'test': 'test trained weights',
+    'check': 'check an option file and its data, and do nothing else',
+    'profile': 'time, memory and multiply-accumulates of a network, part by part',
+    'deblur': 'restore pictures, folders and videos with a file of weights',
+    'app': 'a page in the browser to drop photos on',
+    'blurmap': 'where a network sees blur, and how well',
+    'dropin': 'put AIBNet into a checkout of BasicSR, NAFNet or Restormer, for its own train.py',
+    'info': 'what a file of weights is: network, stage, training options, checksum',
+    'convert': 'weights from .pth to .safetensors and back',
+    'export': 'a network as ONNX, checked',
+    'compare': 'tests of the same pictures, picture by picture',
+    'table': 'one table for a paper, of tests and of published rows',
+    'study': 'several option files with several seeds: a table and plots',
 }
+# For these BasicSR is imported, mended and has its plugins registered first.
+WITH_BASICSR = ('train', 'test', 'check', 'profile', 'study')
 
 
 def usage() -> str:
     """The list of commands."""
     width = max(map(len, COMMANDS))
-    lines = '\n'.join(f'  {name:{width}}  {command.told}' for name, command in COMMANDS.items())
+    lines = '\n'.join(f'  {name:{width}}  {told}' for name, told in COMMANDS.items())
     return (
         f'usage: basicsr COMMAND ...\n\ncommands:\n{lines}\n\n'
         '`basicsr COMMAND --help` lists the flags. Experiments and results go below the current directory,\n'
@@ -89,4 +58,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if name not in COMMANDS:
         print(f'basicsr: no command {name!r}{did_you_mean(name, list(COMMANDS))}\n\n{usage()}', file=sys.stderr)
         return 2
-    return noted(f'basicsr {name}', lambda: COMMANDS[name].run(rest))
+    return noted(f'basicsr {name}', lambda: _run(name, rest))
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    if name in WITH_BASICSR:
+        prepare()
+    return getattr(import_module(f'aibnet_arch.commands.{name}'), f'run_{name}')(arguments)

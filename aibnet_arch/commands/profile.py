@@ -2,8 +2,7 @@
 
 import argparse
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict
 from functools import partial
@@ -29,6 +28,7 @@ from ..profiling.training_cost import stage_costs
 from ..registries.on_demand import register_wanted
 from ..registries.other_networks import OTHER_NETWORKS
 from ..training.stage_plan import StagePlan
+from .arguments import SEVERAL, above_0, whole_above_0
 
 
 def run_profile(argv: list[str]) -> int:
@@ -155,47 +155,27 @@ def _pictures(opt: dict[str, Any]) -> Optional[int]:
 def _parser() -> argparse.ArgumentParser:
     what = 'Measure what the parts of a network cost.'
     parser = argparse.ArgumentParser(prog='basicsr profile', allow_abbrev=False, description=what)
-    parser.add_argument('-opt', required=True, metavar='FILE', help='option file (YAML): network_g and val are read')
-    parser.add_argument('--size', nargs=2, type=int, default=(256, 256), metavar=('H', 'W'), help='of the picture')
-    parser.add_argument('--batch', type=int, help='pictures at once (default: 1, and 2 in a training step)')
-    parser.add_argument('--repeats', type=int, default=5, help='of the timing; the median is told')
-    parser.add_argument(
-        '--picture', metavar='FILE', help='draw the parts below their rooflines (PNG; needs matplotlib)'
-    )
-    parser.add_argument('--plan', action='store_true', help='what the whole training takes, counted, not run')
-    parser.add_argument('--train', action='store_true', help='also one training step of each stage, and of direct')
-    parser.add_argument(
-        '--beside', nargs='+', action='extend', default=[], choices=OTHER_NETWORKS, help="spandrel's, in the same run"
-    )
+    add = parser.add_argument
+    add('-opt', required=True, metavar='FILE', help='option file (YAML): network_g and val are read')
+    add('--size', nargs=2, type=int, default=(256, 256), metavar=('H', 'W'), help='of the picture')
+    add('--batch', type=int, help='pictures at once (default: 1, and 2 in a training step)')
+    add('--repeats', type=int, default=5, help='of the timing; the median is told')
+    add('--picture', metavar='FILE', help='draw the parts below their rooflines (PNG; needs matplotlib)')
+    add('--plan', action='store_true', help='what the whole training takes, counted, not run')
+    add('--train', action='store_true', help='also one training step of each stage, and of direct')
+    add('--beside', **SEVERAL, default=[], choices=OTHER_NETWORKS, help="spandrel's, in the same run")
     plan = parser.add_argument_group('with --plan')
-    plan.add_argument('--gpus', type=_positive(int), default=1, metavar='N', help='with a process each')
-    plan.add_argument('--pictures', type=_positive(int), metavar='N', help='of the training set, where it is not there')
+    plan.add_argument('--gpus', type=whole_above_0, default=1, metavar='N', help='with a process each')
+    plan.add_argument('--pictures', type=whole_above_0, metavar='N', help='of the training set, where it is not there')
     speed = plan.add_mutually_exclusive_group()
     speed.add_argument(
-        '--step-seconds',
-        nargs='+',
-        action='extend',
-        type=_positive(float),
-        metavar='S',
-        help='of an iteration; one, or one a stage',
+        '--step-seconds', **SEVERAL, type=above_0, metavar='S', help='of an iteration; one, or one a stage'
     )
-    speed.add_argument('--tflops', type=_positive(float), metavar='T', help='that a GPU reaches in training')
-    plan.add_argument('--watts', type=_positive(float), metavar='W', help='of a GPU')
-    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
-    parser.add_argument('--force_yml', nargs='+', action='extend', metavar='KEY:KEY=VALUE', help='change options first')
+    speed.add_argument('--tflops', type=above_0, metavar='T', help='that a GPU reaches in training')
+    plan.add_argument('--watts', type=above_0, metavar='W', help='of a GPU')
+    add('--json', metavar='FILE', help='write the figures there, too')
+    add('--force_yml', **SEVERAL, metavar='KEY:KEY=VALUE', help='change options first')
     return parser
-
-
-def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A type of arguments: a number above 0."""
-
-    def positive(text: str) -> Any:
-        value = kind(text)
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f'{text}: expected a number above 0')
-        return value
-
-    return positive
 
 
 def _network(network_opt: dict[str, Any]) -> nn.Module:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..study import whole_study
 from ..study.slurm import parameters_of
+from .arguments import SEVERAL
 
 
 def run_study(argv: list[str]) -> int:
@@ -38,20 +39,16 @@ def run_study(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     what = 'Run several option files with several seeds, write a table and plots.'
     parser = argparse.ArgumentParser(prog='basicsr study', allow_abbrev=False, description=what)
-    parser.add_argument('files', nargs='+', metavar='FILE', help='option files of training, or one plan file (YAML)')
-    parser.add_argument('-o', '--output', required=True, metavar='FOLDER', help='where everything goes')
-    parser.add_argument(
-        '--seeds', nargs='+', action='extend', type=int, metavar='N', help='one run each (default 0 1 2)'
-    )
-    parser.add_argument('--base', metavar='NAME', help='the others are compared with it (default: the first)')
-    parser.add_argument('--jobs', type=int, metavar='N', help='runs at a time (default: the GPUs, or 1 on a CPU)')
-    parser.add_argument(
-        '--executor', choices=('local', 'slurm'), default='local', help='where runs run: here, or as jobs of slurm'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('files', nargs='+', metavar='FILE', help='option files of training, or one plan file (YAML)')
+    add('-o', '--output', required=True, metavar='FOLDER', help='where everything goes')
+    add('--seeds', **SEVERAL, type=int, metavar='N', help='one run each (default 0 1 2)')
+    add('--base', metavar='NAME', help='the others are compared with it (default: the first)')
+    add('--jobs', type=int, metavar='N', help='runs at a time (default: the GPUs, or 1 on a CPU)')
+    add('--executor', choices=('local', 'slurm'), default='local', help='where runs run: here, or as jobs of slurm')
+    add(
         '--slurm',
-        nargs='+',
-        action='extend',
+        **SEVERAL,
         default=[],
         metavar='NAME=VALUE',
         help="of a job, by submitit's names: partition, time, ...",

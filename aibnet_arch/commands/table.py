@@ -8,6 +8,7 @@ from ..errors import UserError
 from ..evaluation.paper_table import PaperTable, rows_of_tests
 from ..evaluation.published import TABLES, published_rows
 from ..evaluation.table_formats import FORMATS, markdown
+from .arguments import SEVERAL
 
 EPILOG = """FOLDER is results/NAME, which `basicsr test` wrote. NAME=FOLDER gives the row a name. Folders of one name
 are seeds of one network, and so are folders whose names differ in an end such as _seed1 alone."""
@@ -44,28 +45,11 @@ def _named(text: str) -> tuple[Optional[str], Path]:
 def _parser() -> argparse.ArgumentParser:
     what = 'One table for a paper: networks by datasets and metrics, best and second best marked.'
     parser = argparse.ArgumentParser(prog='basicsr table', allow_abbrev=False, description=what, epilog=EPILOG)
-    parser.add_argument('tests', nargs='*', metavar='FOLDER', help='results/NAME, or NAME=FOLDER')
-    parser.add_argument(
-        '-o',
-        '--output',
-        nargs='+',
-        action='extend',
-        type=Path,
-        default=[],
-        metavar='FILE',
-        help=f'also write it: {", ".join(FORMATS)}',
-    )
-    parser.add_argument(
-        '--published',
-        nargs='+',
-        action='extend',
-        choices=TABLES,
-        default=[],
-        help="the rows of the paper's tables, marked so",
-    )
-    parser.add_argument(
-        '--metrics', nargs='+', action='extend', metavar='NAME', help='these alone, by name or type (default: all)'
-    )
-    parser.add_argument('--gains', action='store_true', help='in brackets: how much better than the blurred input')
-    parser.add_argument('--costs', action='store_true', help='also parameters, MACs, seconds for a picture')
+    add = parser.add_argument
+    add('tests', nargs='*', metavar='FOLDER', help='results/NAME, or NAME=FOLDER')
+    add('-o', '--output', **SEVERAL, type=Path, default=[], metavar='FILE', help=f'also write it: {", ".join(FORMATS)}')
+    add('--published', **SEVERAL, choices=TABLES, default=[], help="the rows of the paper's tables, marked so")
+    add('--metrics', **SEVERAL, metavar='NAME', help='these alone, by name or type (default: all)')
+    add('--gains', action='store_true', help='in brackets: how much better than the blurred input')
+    add('--costs', action='store_true', help='also parameters, MACs, seconds for a picture')
     return parser

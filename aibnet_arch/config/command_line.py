@@ -23,7 +23,6 @@ def parse_options(root_path: str, is_train: bool = True) -> tuple[dict, argparse
 
     Args:
         root_path: folder below which experiments and results go by default.
-        is_train: options of training or of testing.
 
     Returns:
         The options as BasicSR's pipelines want them, and the parsed command line; its `options` is what was read,
@@ -107,13 +106,14 @@ def _wrong_flags(arguments: argparse.Namespace) -> str:
 
 def _parser(is_train: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f'basicsr {"train" if is_train else "test"}', allow_abbrev=False)
-    parser.add_argument('-opt', required=is_train, metavar='FILE', help='option file (YAML)')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch: torchrun')
-    parser.add_argument('--auto_resume', action='store_true', help='go on with the newest checkpoint, if there is one')
-    parser.add_argument('--debug', action='store_true', help='log each iteration, save and validate each eighth')
-    parser.add_argument('--verbose', action='store_true', help='show the whole log at the terminal, too')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')
-    parser.add_argument(
+    add = parser.add_argument
+    add('-opt', required=is_train, metavar='FILE', help='option file (YAML)')
+    add('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch: torchrun')
+    add('--auto_resume', action='store_true', help='go on with the newest checkpoint, if there is one')
+    add('--debug', action='store_true', help='log each iteration, save and validate each eighth')
+    add('--verbose', action='store_true', help='show the whole log at the terminal, too')
+    add('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')
+    add(
         '--force_yml',
         nargs='+',
         action='extend',
@@ -197,7 +197,6 @@ def check_options(opt: dict, *, name: str, decode: str = 'sample') -> Optional[D
 
     Args:
         opt: as read from a file; of training if they have a training set.
-        name: stands before the problems.
         decode: which pictures to decode: 'none', 'sample' or 'all'.
 
     Returns:

@@ -23,7 +23,6 @@ class Problem:
 
     Attributes:
         place: the key, from the top level down; empty if the text says where.
-        text: what is wrong with it.
         fix: what to do, where the text does not say it; it follows the text as it is.
         joint: what stands between place and text.
         spoils: places that other checks cannot rely on while this is wrong; by default the place itself.

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from .schema.aibnet import OF_AIBNET_MODEL, Tiles
+from .schema.aibnet import OF_AIBNET_MODEL, Tiles, WeightsRun
 from .schema.datasets import OF_DATASETS, Loading, Storage
 from .schema.kinds import OneOf, Told
 from .schema.models import OF_MODELS
@@ -14,7 +14,6 @@ from .schema.run import DistParams, Wandb
 from .schema.signatures import described, taken
 from .schema.train import Loss, Optimizer, Scheduler
 from .schema.val import Metric, Page
-from .schema.weights import WeightsRun
 
 INTRODUCTION = """# Options
 

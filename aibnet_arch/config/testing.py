@@ -28,21 +28,14 @@ def is_of_training(opt: Mapping[str, Any]) -> bool:
 
 def without_option_file() -> dict[str, Any]:
     """Options of a test without what is tested, and on what."""
-    return {
-        'name': 'test',
-        'scale': 1,
-        'num_gpu': 'auto',
-        'manual_seed': 0,
-        'path': {},
-        'val': {'save_img': False, 'page': True, 'metrics': deepcopy(METRICS)},
-    }
+    val = {'save_img': False, 'page': True, 'metrics': deepcopy(METRICS)}
+    return {'name': 'test', 'scale': 1, 'num_gpu': 'auto', 'manual_seed': 0, 'path': {}, 'val': val}
 
 
 def of_training(opt: Mapping[str, Any], *, with_sets: bool = True) -> dict[str, Any]:
     """Options that test on the validation sets of a training; the weights are left open.
 
     Args:
-        opt: of the training, as read from the file.
         with_sets: there must be such a set.
 
     Raises:
@@ -64,7 +57,6 @@ def trained_weights(opt: Mapping[str, Any], *, root_path: str, best: Optional[st
     """What a training has trained, as it stands below `path` in the options of a test.
 
     Args:
-        opt: of the training.
         root_path: folder below which its experiments are by default.
         best: take the weights that this metric found best ('' is the first of ``val.metrics``), not the newest.
 
@@ -112,8 +104,6 @@ def set_weights(opt: dict[str, Any], files: Sequence[str], *, window: Optional[i
     """Have options test files of weights, each as the network that it is of.
 
     Args:
-        opt: of a test.
-        files: paths.
         window: of the statistics, pixels, for the networks that know one; None: as the options say.
     """
     weights = labels_of(files)
@@ -143,15 +133,8 @@ def set_pair(opt: dict[str, Any], *, lq: str, gt: str) -> None:
         raise UserError(f'--lq {printable(lq)} --gt {printable(gt)}: give two folders, or two LMDBs (.lmdb)')
     name = _name_of(lq, gt)
     opt['name'] = f'{opt.get("name")}_on_{name}'  # apart from what was tested on other pictures
-    opt['datasets'] = {
-        'test': {
-            'name': name,
-            'type': 'PairedImageDataset',
-            'dataroot_lq': lq,
-            'dataroot_gt': gt,
-            'io_backend': {'type': 'lmdb' if in_lmdb[0] else 'disk'},
-        }
-    }
+    test = {'name': name, 'type': 'PairedImageDataset', 'dataroot_lq': lq, 'dataroot_gt': gt}
+    opt['datasets'] = {'test': {**test, 'io_backend': {'type': 'lmdb' if in_lmdb[0] else 'disk'}}}
 
 
 def _name_of(lq: str, gt: str) -> str:

@@ -24,16 +24,11 @@ class ScheduledSampler(Sampler):
     """Yields (index, seed of the sample) for the iterations of one epoch, whole batches only.
 
     Args:
-        dataset: what is sampled.
         processes, rank: of the run, and which of them this is.
         ratio: how often each sample stands in an epoch (`dataset_enlarge_ratio`).
         batch_size: samples of a batch of this process.
-        total_iter: iterations of the run.
         first_iter: iterations done before (0 for a new run).
         seed: manual_seed.
-
-    Attributes:
-        batches_per_epoch: of this process.
 
     Raises:
         UserError: the epoch is shorter than one batch.

@@ -40,11 +40,7 @@ def prefetched(items: Iterable[Item], *, ahead: int) -> Iterator[Item]:
 
 
 class SteadyLoader(DataLoader):
-    """A loader whose workers no signal ends, not even while they start.
-
-    Args:
-        dataset, arguments: of DataLoader.
-    """
+    """A loader whose workers no signal ends, not even while they start."""
 
     def __init__(self, dataset: Dataset, **arguments: Any) -> None:
         super().__init__(dataset, worker_init_fn=ignore_signals, **arguments)
@@ -58,10 +54,6 @@ class PrefetchingLoader(SteadyLoader):
     """A loader whose batches are fetched in advance.
 
     In the place of BasicSR's PrefetchDataLoader, which hangs without workers, and with them when a sample fails.
-
-    Args:
-        dataset, arguments: of DataLoader.
-        ahead: how many batches.
     """
 
     def __init__(self, dataset: Dataset, *, ahead: int, **arguments: Any) -> None:

@@ -14,9 +14,6 @@ def set_identity(dataset: Mapping[str, Any]) -> dict[str, str]:
 
     An LMDB counts the lines of its meta_info.txt. The content is a checksum of the names and sizes, and of samples of
     the bytes: who exchanges pictures, shortens the set or makes it anew changes it. Where the set lies does not matter.
-
-    Args:
-        dataset: options of a dataset.
     """
     found = {}
     for key, value in dataset.items():

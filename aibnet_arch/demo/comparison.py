@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import torch
@@ -12,16 +11,15 @@ from ..errors import UserError
 from ..files import write_picture
 from ..metrics import calculate_ssim_3d
 from ..modeling import AIBNet
-from ..weights.weight_file import WeightFile
+from ..weights import read_network
 
 
-def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple[float, float, float]]:
+def compare(option_file: str) -> dict[str, tuple[float, float, float]]:
     """Measure the last checkpoint of a finished training run on its validation set.
 
     Prints a table and the path of a before / after / truth picture.
 
     Args:
-        option_file: that of the training.
         root: where the experiments lie; the current directory by default.
 
     Returns:
@@ -35,8 +33,7 @@ def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple
     from basicsr.utils import tensor2img
 
     opt = load_option_file(option_file)
-    experiments = opt['path'].get('experiments_root') or (root or Path.cwd()) / 'experiments'
-    experiment = Path(experiments) / opt['name']
+    experiment = Path(opt['path'].get('experiments_root') or Path.cwd() / 'experiments') / opt['name']
     net = _load(opt, experiment / 'models' / 'net_g_latest.pth')
     dataset = build_dataset({**opt['datasets']['val'], 'phase': 'val', 'scale': opt['scale']})
 
@@ -47,13 +44,8 @@ def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple
         images = {'blurred input': tensor2img([sample['lq']])}
         images.update(_restored(net, sample['lq'], tensor2img))
         for name, image in images.items():
-            scores.setdefault(name, []).append(
-                (
-                    calculate_psnr(image, truth, crop_border=0),
-                    calculate_ssim(image, truth, crop_border=0),
-                    calculate_ssim_3d(image, truth),
-                )
-            )
+            figures = [measure(image, truth, crop_border=0) for measure in (calculate_psnr, calculate_ssim)]
+            scores.setdefault(name, []).append([*figures, calculate_ssim_3d(image, truth)])
         rows.append((images['blurred input'], image, truth))
     means = {name: tuple(np.mean(values, axis=0)) for name, values in scores.items()}
     _print_table(means, dataset_name=opt['datasets']['val']['name'], count=len(rows))
@@ -66,10 +58,7 @@ def compare(option_file: str, *, root: Optional[Path] = None) -> dict[str, tuple
 def _load(opt: dict, path: Path) -> AIBNet:
     if not path.is_file():
         raise UserError(f'there is no {path}: has the training of {opt["name"]} finished here?')
-    net = AIBNet(**{key: value for key, value in opt['network_g'].items() if key != 'type'})
-    key = 'params_ema' if opt['train'].get('ema_decay', 0) > 0 else 'params'
-    net.load_state_dict(WeightFile.read(path).state_dict(key))
-    return net.eval()
+    return read_network(path, param_key='params_ema' if opt['train'].get('ema_decay', 0) > 0 else 'params')
 
 
 @torch.no_grad()

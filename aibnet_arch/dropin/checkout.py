@@ -17,10 +17,8 @@ class Kind:
     """A kind of checkout.
 
     Attributes:
-        told: what it is called in messages.
         marks: file to a class or function that it defines.
         code: where the file goes that brings AIBNet in, and its text.
-        options: folder of the option files.
         blocks: what they have of their own.
         stages_in_one: one option file for all stages, since the model class knows them, or one for each.
     """
@@ -95,9 +93,8 @@ def kind_of(folder: Path) -> Kind:
     for file in ('basicsr/train.py', 'setup.py'):
         if not (folder / file).is_file():
             raise UserError(
-                f'{printable(folder)} is no checkout of BasicSR: it has no {file}. Give the folder that `git '
-                f'clone` made of '
-                'BasicSR, NAFNet or Restormer.'
+                f'{printable(folder)} is no checkout of BasicSR: it has no {file}. Give the folder that `git clone` '
+                'made of BasicSR, NAFNet or Restormer.'
             )
     for kind in KINDS:
         if all(name in _defined(folder / file) for file, name in kind.marks.items()):

@@ -21,7 +21,6 @@ class StagedAIBNet(AIBNet):
         stage: k from 1 to s; None: everything runs and trains, or as much as loaded weights say is trained.
         encoder_weights: published checkpoint of the encoder, for stage 1.
         earlier_stages: checkpoint of stage k - 1, for the stages after the first.
-        arguments: those of :class:`AIBNet`.
 
     Raises:
         ValueError: a value that makes no network, or a stage without the weights that it builds on.

@@ -35,16 +35,14 @@ def put(folder: Path, files: Mapping[str, str]) -> bool:
         if _read(folder)['files'] == wanted and all(_state(folder, path, wanted[path]) == 'ours' for path in wanted):
             return False
         raise UserError(
-            f'{printable(folder)}: AIBNet was dropped in here before, with other settings or another version, '
-            f'or its files have '
-            'changed. Undo that first: basicsr dropin CHECKOUT --undo'
+            f'{printable(folder)}: AIBNet was dropped in here before, with other settings or another version, or its '
+            'files have changed. Undo that first: basicsr dropin CHECKOUT --undo'
         )
     in_the_way = [path for path in files if os.path.lexists(folder / path)]
     if in_the_way:
         raise UserError(
-            f'{printable(folder)}: {", ".join(in_the_way)} is there already, and not written by this command. '
-            f'Nothing was '
-            'written. Move it away first.'
+            f'{printable(folder)}: {", ".join(in_the_way)} is there already, and not written by this command. Nothing '
+            'was written. Move it away first.'
         )
     missing = sorted({str(parent) for path in files for parent in Path(path).parents if not (folder / parent).exists()})
     record = {'files': wanted, 'folders': missing}
@@ -82,9 +80,8 @@ def take_out(folder: Path) -> list[str]:
     changed = [path for path, state in states.items() if state == 'changed']
     if changed:
         raise UserError(
-            f'{printable(folder)}: {", ".join(changed)} changed since it was written. Nothing was removed. Move '
-            f'it away or delete '
-            'it, and undo again.'
+            f'{printable(folder)}: {", ".join(changed)} changed since it was written. Nothing was removed. Move it '
+            'away or delete it, and undo again.'
         )
     try:
         _remove(folder, record)

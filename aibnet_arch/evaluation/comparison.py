@@ -130,12 +130,8 @@ def write_differences(compared: Sequence[Compared], path: Path) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    write_csv(
-        path,
-        [
-            {'dataset': each.dataset, 'metric': each.metric, 'base': each.base, 'name': each.name}
-            | {'image': picture, 'better_by': difference}
-            for each in compared
-            for picture, difference in each.differences.items()
-        ],
-    )
+    rows = []
+    for each in compared:
+        of_each = {'dataset': each.dataset, 'metric': each.metric, 'base': each.base, 'name': each.name}
+        rows += [{**of_each, 'image': image, 'better_by': value} for image, value in each.differences.items()]
+    write_csv(path, rows)

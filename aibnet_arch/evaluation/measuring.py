@@ -20,10 +20,7 @@ class Metric:
     """One of ``val.metrics``.
 
     Attributes:
-        name: of the user's choice.
-        type: name in BasicSR's registry.
         function: ``function(img=..., img2=..., **options)``.
-        options: of the function.
         lower_is_better: as the options say, or as is usual for a metric of this type.
         aligns: whether it aligns the pictures first, which may fail.
     """
@@ -72,7 +69,6 @@ def measure(metrics: Sequence[Metric], img: np.ndarray, img2: Optional[np.ndarra
     A metric that fails on a picture leaves a note and no figure: it is no reason to lose the hour before it.
 
     Args:
-        metrics: what to measure.
         img: uint8, (H, W, 3) BGR.
         img2: the truth, likewise, if there is one.
 

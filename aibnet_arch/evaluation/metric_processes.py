@@ -1,19 +1,19 @@
 """Metrics measured in processes of their own, so that the network need not wait for them."""
 
-import os
 import pickle
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from types import TracebackType
 from typing import Any, Optional
 
 import cv2
 import numpy as np
 import torch
+
+from datasets_prep.pool import default_workers, end_with_parent
 
 from ..errors import RunError
 from ..signals import ignore_signals
@@ -28,7 +28,6 @@ class MetricProcesses:
     """Measures pictures, in other processes if that pays.
 
     Args:
-        metrics: what to measure.
         pictures: how many will come.
         processes: how many processes, 0 for none; None: one for each core (8 at most) if the metrics of all pictures
             would take more than 20 seconds, by the first one's.
@@ -94,12 +93,9 @@ class MetricProcesses:
         future.set_result(_measure_all(self._metrics, pictures))
         if not self._decided:
             rest = (time.perf_counter() - started) * self._left
-            self._start(self._default() if rest > WORTH_SECONDS else 0)
+            processes = min(max(default_workers() // self._share, 1), MOST)
+            self._start(processes if rest > WORTH_SECONDS else 0)
         return future
-
-    def _default(self) -> int:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-        return min(max(cores // self._share, 1), MOST)
 
     def _start(self, processes: int) -> None:
         self._decided = True
@@ -147,17 +143,10 @@ def _travels(metric: Metric) -> bool:
 
 def _begin(setup: Callable[[], None]) -> None:
     ignore_signals(0)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     setup()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()  # however it ended, by SIGKILL too
-    os._exit(1)
 
 
 def _measure_all(metrics: Sequence[Metric], pictures: Sequence[tuple[Any, Any]]) -> list[Figures]:

@@ -68,7 +68,6 @@ class Cell:
     """Figures of one network in one column, one for each seed.
 
     Attributes:
-        values: of the result.
         gains: to the input, above 0 is better; none if it was not measured.
         digits: after the point, as it was published; None for measured ones.
     """
@@ -98,7 +97,6 @@ class Row:
     """One network.
 
     Attributes:
-        name: as it is shown.
         cells: by column; a network need not have all of them.
         published: numbers of the paper, not measured here.
         is_input: the blurred pictures themselves, which take no part in the ranking.

@@ -20,7 +20,7 @@ def picture_names(dataset: Any) -> dict[str, str]:
     count = Counter(short.values())
     names = {path: name for path, name in short.items() if count[name] == 1}
     taken = set(names.values())
-    shared = _shared_folder(paths)
+    shared = osp.commonpath([osp.dirname(path) for path in paths]) if paths else ''  # the folder that holds all
     for path in paths:
         if path not in names:
             names[path] = _free(path[len(shared) :].strip('/').replace('/', '-'), taken)
@@ -39,11 +39,6 @@ def _free(name: str, taken: set[str]) -> str:
         number += 1
         free = f'{name}-{number}'
     return free
-
-
-def _shared_folder(paths: Sequence[str]) -> str:
-    """The folder that holds all of them, '' if there is none."""
-    return osp.commonpath([osp.dirname(path) for path in paths]) if paths else ''
 
 
 def _lq_paths(paths: Sequence[Any]) -> Iterator[str]:

@@ -18,8 +18,6 @@ class Summary:
 
     Attributes:
         name: of the test: its folder's.
-        path: the file.
-        dataset: name of the dataset.
         content: what :meth:`.EvaluationTable.summary` made.
     """
 

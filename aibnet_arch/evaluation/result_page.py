@@ -19,8 +19,6 @@ class ResultPage:
     Each process writes the files of the pictures that it measures, the first one the page.
 
     Args:
-        opt: the options of the test.
-        dataset: name of the dataset.
         settings: what stands below ``val.page``.
         labels: of the networks, if there are several results of each picture.
     """
@@ -76,7 +74,6 @@ class ResultPage:
             row: image, metrics, before and note, as the table takes them.
             before, afters, truth: uint8, (H, W, 3) BGR or (H, W), a result of each label. A smaller `before` (scale
                 above 1) is enlarged.
-            maps: see `maps_of`.
 
         Raises:
             UserError: the sizes differ, or a file cannot be written.

@@ -14,8 +14,6 @@ class ShownPictures:
 
     Args:
         tb_logger: TensorBoard's writer; None: nothing is shown (other processes, tests).
-        dataset: name of the set.
-        iteration: of the training.
     """
 
     def __init__(self, tb_logger: Optional[Any], dataset: str, iteration: int) -> None:
@@ -32,7 +30,6 @@ class ShownPictures:
         """Show a picture, if the set has not had its share.
 
         Args:
-            name: of the picture.
             before, after, truth: uint8, (H, W, 3) BGR or (H, W). A smaller `before` (scale above 1) is enlarged.
         """
         if self._tb_logger is None or not self.wants_more():

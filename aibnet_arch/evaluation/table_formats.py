@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import write_text, write_whole
+from ..messages import markdown_table
 from .paper_table import BEST, SECOND, Column, PaperTable, Row
 
 NOTE = 'Best figures bold, second best underlined, as printed.'
@@ -22,10 +23,8 @@ def markdown(table: PaperTable, *, gains: bool) -> str:
     """GitHub's Markdown: best bold, second best underlined (<u>)."""
     frames = {BEST: '**{}**', SECOND: '<u>{}</u>', '': '{}'}
     heads = [f'{column.dataset} {column.title} {column.arrow}'.strip() for column in table.columns]
-    lines = [['', *heads], ['---'] * (len(heads) + 1)]
-    lines += [[_name(row), *cells] for row, cells in _marked(table, gains, frames, lambda text: text)]
-    text = '\n'.join(f'| {" | ".join(cell.replace("|", "/") for cell in line)} |' for line in lines)
-    return f'{text}\n\n{_notes(table, gains)}\n'
+    rows = [[_name(row), *cells] for row, cells in _marked(table, gains, frames, lambda text: text)]
+    return f'{markdown_table([["", *heads], *rows])}\n{_notes(table, gains)}\n'
 
 
 def latex(table: PaperTable, *, gains: bool) -> str:

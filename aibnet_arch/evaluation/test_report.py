@@ -10,23 +10,14 @@ from ..terminal import TERMINAL, command, duration, short_path
 
 
 class Report:
-    """The first and the last lines of a test.
-
-    Args:
-        opt: its options, complete.
-    """
+    """The first and the last lines of a test."""
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         self._opt = opt
         self._started = time.monotonic()
 
     def begin(self, *, log_file: str, pictures: Mapping[str, int]) -> None:
-        """What is tested, on what, and where the log is.
-
-        Args:
-            log_file: of BasicSR's logger.
-            pictures: name of each dataset to its pictures.
-        """
+        """What is tested, on what, and where the log is."""
         opt = self._opt
         # Files of weights bring their networks with them.
         what = ', '.join(opt['weights']) if opt.get('weights') else opt['network_g']['type']

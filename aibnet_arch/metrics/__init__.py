@@ -9,12 +9,8 @@ from .perceptual import calculate_dists, calculate_lpips
 from .ssim import calculate_ssim_2d, calculate_ssim_3d
 
 BASICSR_METRICS = (
-    calculate_ssim_2d,
-    calculate_ssim_3d,
-    calculate_psnr_aligned,
-    calculate_ssim_aligned,
-    calculate_lpips,
-    calculate_dists,
+    *(calculate_ssim_2d, calculate_ssim_3d, calculate_psnr_aligned, calculate_ssim_aligned),
+    *(calculate_lpips, calculate_dists),
 )
 
 __all__ = [

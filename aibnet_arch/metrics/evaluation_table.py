@@ -63,7 +63,6 @@ class EvaluationTable:
         """Add a picture.
 
         Args:
-            image: its name.
             metrics: name to value; the same names for all pictures. None: it could not be measured.
             seconds: time of the network for it.
             note: anything that limits the figures, e.g. that an alignment failed.

@@ -40,14 +40,8 @@ def columns(rows: Sequence[Mapping[str, float]], *, better: Mapping[str, str]) -
             mean = sum(finite) / len(finite) if finite else values[0]
             if finite and len(finite) < len(values):
                 notes.append(f'without {len(values) - len(finite)} infinite')
-        found.append(
-            {
-                'name': name,
-                'better': better.get(name) or usual_better(name),
-                'mean': json_number(mean),
-                'note': ', '.join(notes),
-            }
-        )
+        which = better.get(name) or usual_better(name)
+        found.append({'name': name, 'better': which, 'mean': json_number(mean), 'note': ', '.join(notes)})
     return found
 
 

@@ -29,12 +29,10 @@ class Entry:
     """A picture of a page, whose files are written. Processes hand it to each other.
 
     Attributes:
-        name: as the page shows it.
         width, height: pixels.
         files: 'before', 'after', perhaps 'after2', 'after3', ... and 'truth', and 'thumb' to the file's name in the
             folder of pictures.
         maps: (name, file's name), in the order in which they are shown.
-        metrics: name to value.
         note: anything to say about the picture.
         inputs: name to the same metric's value of the picture before.
     """
@@ -64,14 +62,12 @@ def write_entry(
     """Write the files of one picture below ``folder/pictures``.
 
     Args:
-        folder: that of the page.
         number: of the picture on the page; no other may have it. File names start with it.
         name: any text; several pictures may have the same.
         pictures: 'before', 'after' and perhaps 'truth', uint8 (H, W, 3) BGR of one size.
         metrics: name to value; infinite ones and NaN are shown as such.
         more: further results beside 'after', in the order of the page's `results`.
         maps: name to picture of the same size, to be laid over the others.
-        note: shown with the picture.
         inputs: name to the same metric's value of the picture before, which the gain is shown against.
 
     Raises:

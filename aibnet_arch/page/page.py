@@ -24,7 +24,6 @@ class Page:
 
     Args:
         folder: of the page; made if it is not there.
-        title: shown above the page.
         better: metric to 'higher' or 'lower'; else see `usual_better`.
         results: names of the networks whose results are on the page, if there are several of each picture.
 

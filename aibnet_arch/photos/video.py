@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..errors import PictureError
-from ..files import ascii_file, ascii_folder
+from ..files import ascii_path
 from .video_av import restore_with_av
 from .video_ffmpeg import restore_with_ffmpeg
 
@@ -99,7 +99,7 @@ def _restore_with_opencv(
 ) -> int:
     written = 0
     codec = cv2.VideoWriter.fourcc(*CODECS[output.suffix.lower()])
-    with ascii_folder(output.parent) as folder:  # the name in it is a temporary one, and ASCII
+    with ascii_path(output.parent) as folder:  # the name in it is a temporary one, and ASCII
         named = str(folder / output.name)
         writer = cv2.VideoWriter(named, cv2.CAP_FFMPEG, codec, shape.fps, (shape.width, shape.height))
     try:
@@ -145,7 +145,7 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
         raise PictureError('there is no such file (any more), or it is a folder, pipe or device')
     if not path.stat().st_size:
         raise PictureError('it is empty')
-    with ascii_file(path) as named:
+    with ascii_path(path) as named:
         capture = cv2.VideoCapture(str(named), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():

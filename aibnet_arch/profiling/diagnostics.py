@@ -18,7 +18,7 @@ them.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -32,6 +32,7 @@ from ..modeling.hfs_block import HFSBlock
 from ..modeling.lean import Lean
 from ..modeling.sfdh_block import SFDHBlock
 from ..modeling.sfem import SFEM
+from .tables import aligned
 
 
 @dataclass(frozen=True)
@@ -210,13 +211,7 @@ def table_lines(levels: list[LevelDiagnosis]) -> list[str]:
     """A table to read: a line for each figure, a column for each level."""
     rows = [['', *(f'{each.sub_decoder}.{each.level}' for each in levels)]]
     rows += [[name, *(_cell(each.figures.get(name)) for each in levels)] for name in columns_of(levels)]
-    widths = [max(len(row[number]) for row in rows) for number in range(len(rows[0]))]
-    return ['  '.join(_justified(row, widths)).rstrip() for row in rows]
-
-
-def _justified(row: list[str], widths: list[int]) -> Iterator[str]:
-    yield row[0].ljust(widths[0])
-    yield from (cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))
+    return [line.rstrip() for line in aligned([tuple(row) for row in rows]).splitlines()]
 
 
 def _cell(value: Optional[float]) -> str:

@@ -67,7 +67,6 @@ def write_roofline(path: Path, results: Sequence[Mapping[str, Any]], *, device: 
     Args:
         path: the picture, a PNG.
         results: for each network 'network', 'rate', 'bandwidth', 'parts' with their limits.
-        device: for the title.
 
     Raises:
         RunError: it cannot be written.

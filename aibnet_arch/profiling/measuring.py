@@ -22,7 +22,6 @@ class Part:
 
     Attributes:
         name: of the module, or 'rest' for what happens outside of the others.
-        parameters, trainable: numbers of parameters.
         conv_macs: multiply-accumulates in convolutions, as papers count them.
         macs: of everything that was computed in convolutions and matrix products.
         seconds: median over the repeats.

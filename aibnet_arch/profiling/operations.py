@@ -36,7 +36,6 @@ class Roofline:
     Attributes:
         seconds: the sum over the operations of the larger of the two.
         compute_bound: the share of it in operations that computing limits; memory traffic limits the others.
-        bytes_moved: by all of them.
     """
 
     seconds: float

@@ -26,7 +26,6 @@ class StagePlanned:
         step_seconds, hours, gpu_hours: of an iteration, of the stage, and times the GPUs; None if nobody said how fast.
         kwh: energy of the GPUs; None without their watts.
         gpu_bytes: what a GPU holds at least: weights, gradients, optimizer, and what is kept for the backward pass.
-        checkpoint_bytes: of one checkpoint.
         checkpoints: how many the stage writes.
     """
 
@@ -69,7 +68,6 @@ def plan_run(
         save_freq: ``logger.save_checkpoint_freq``.
         step_seconds: of an iteration, one for each stage or one for all.
         tflops: what a GPU computes of a step's FLOPs in a second, in their place.
-        watts: of a GPU.
     """
     given = list(step_seconds or [])
     if len(given) == 1:

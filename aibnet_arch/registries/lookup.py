@@ -1,6 +1,8 @@
-"""What BasicSR's registries have under a name."""
+"""What BasicSR's registries have under a name, and who owns it."""
 
 from typing import Any, Optional
+
+from ..errors import UserError
 
 
 def registered(registry: Any, name: Any) -> Optional[Any]:
@@ -14,3 +16,21 @@ def registered(registry: Any, name: Any) -> Optional[Any]:
 def is_trusted(thing: Any) -> bool:
     """Whether a class or function is BasicSR's or this package's, so that it is known how they use options."""
     return getattr(thing, '__module__', '').partition('.')[0] in ('basicsr', __name__.partition('.')[0])
+
+
+def is_there(registry, name: str, thing) -> bool:
+    """Whether a registry has this very thing under the name.
+
+    Raises:
+        UserError: it has another one; the message names both owners. Upstream's own assertion names neither, and is
+            gone under `python -O`.
+    """
+    if name not in registry:
+        return False
+    owner = registry.get(name)
+    if owner is not thing:
+        raise UserError(
+            f'two packages register {name!r}: {owner.__module__} (first) and {thing.__module__}. Remove one of them: '
+            'uninstall the package, or delete its file from the BasicSR checkout. Or give one class another name.'
+        )
+    return True

@@ -65,16 +65,19 @@ class Network:
 
     Attributes:
         module, name: of the class.
-        package: what pip installs.
         arguments: those that differ from the class's defaults.
         adapt: makes of the package's class what BasicSR's model classes can use.
     """
 
     module: str
     name: str
-    package: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     adapt: Callable[[type[nn.Module]], type[nn.Module]] = _unchanged
+
+    @property
+    def package(self) -> str:
+        """What pip installs."""
+        return self.module.partition('.')[0].replace('_', '-')
 
     def is_installed(self) -> bool:
         """Whether its package is there."""
@@ -98,37 +101,26 @@ class Network:
 
 
 _NAFNET = Network(
-    module='spandrel.architectures.NAFNet.__arch.NAFNet_arch',
-    name='NAFNet',
-    package='spandrel',
-    arguments={'width': 64, 'enc_blk_nums': [1, 1, 1, 28], 'middle_blk_num': 1, 'dec_blk_nums': [1, 1, 1, 1]},
+    'spandrel.architectures.NAFNet.__arch.NAFNet_arch',
+    'NAFNet',
+    {'width': 64, 'enc_blk_nums': [1, 1, 1, 28], 'middle_blk_num': 1, 'dec_blk_nums': [1, 1, 1, 1]},
 )
 OTHER_NETWORKS = {
     'NAFNet': _NAFNET,
     'NAFNetLocal': replace(_NAFNET, adapt=_with_local_pools),
-    'Restormer': Network(
-        module='spandrel_extra_arches.architectures.Restormer.__arch.restormer_arch',
-        name='Restormer',
-        package='spandrel-extra-arches',
-    ),
+    'Restormer': Network('spandrel_extra_arches.architectures.Restormer.__arch.restormer_arch', 'Restormer'),
     'MPRNet': Network(
-        module='spandrel_extra_arches.architectures.MPRNet.__arch.MPRNet',
-        name='MPRNet',
-        package='spandrel-extra-arches',
-        arguments={'n_feat': 96, 'scale_unetfeats': 48, 'scale_orsnetfeats': 32, 'num_cab': 8},
-        adapt=_last_image_alone,
+        'spandrel_extra_arches.architectures.MPRNet.__arch.MPRNet',
+        'MPRNet',
+        {'n_feat': 96, 'scale_unetfeats': 48, 'scale_orsnetfeats': 32, 'num_cab': 8},
+        _last_image_alone,
     ),
     'Uformer': Network(
-        module='spandrel.architectures.Uformer.__arch.Uformer',
-        name='Uformer',
-        package='spandrel',
-        arguments={'depths': [1, 2, 8, 8, 2, 8, 8, 2, 1], 'modulator': True},
+        'spandrel.architectures.Uformer.__arch.Uformer',
+        'Uformer',
+        {'depths': [1, 2, 8, 8, 2, 8, 8, 2, 1], 'modulator': True},
     ),
-    'FFTformer': Network(
-        module='spandrel.architectures.FFTformer.__arch.fftformer_arch',
-        name='FFTformer',
-        package='spandrel',
-    ),
+    'FFTformer': Network('spandrel.architectures.FFTformer.__arch.fftformer_arch', 'FFTformer'),
 }
 
 

@@ -62,15 +62,9 @@ def _result(folder: Path) -> Result:
     device = platform.processor() or platform.machine()
     if torch.cuda.is_available() and run['num_gpu'] != 0:
         device = torch.cuda.get_device_name()
-    return Result(
-        entry=run['entry'],
-        seed=run['seed'],
-        digest=run['digest'],
-        iterations=run['iterations'],
-        seconds=history[-1]['seconds'],
-        device=f'{device}, {torch.get_num_threads()} threads',
-        history=history,
-    )
+    same = {name: run[name] for name in ('entry', 'seed', 'digest', 'iterations')}
+    device = f'{device}, {torch.get_num_threads()} threads'
+    return Result(**same, seconds=history[-1]['seconds'], device=device, history=history)
 
 
 if __name__ == '__main__':

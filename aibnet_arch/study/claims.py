@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ..messages import did_you_mean, printable
+from ..messages import did_you_mean, markdown_table, printable
 from .power import LEVEL, MOST_SEEDS, POWER, TARGET, Evidence
-from .table import Results, difference, figures_of, markdown_table
+from .table import Results, difference, figures_of
 
 CLAIM_KEYS = ('says', 'better', 'worse', 'paper', 'source')
 METRIC = 'psnr'  # metrics in dB have names that begin so
@@ -28,10 +28,7 @@ class Claim:
     """One entry is said to be better than another.
 
     Attributes:
-        says: in words.
-        better, worse: names of entries.
         paper: the difference in dB that is claimed.
-        source: where.
     """
 
     says: str
@@ -42,13 +39,7 @@ class Claim:
 
 
 def read_claims(items: Any, names: Sequence[str], *, file: str) -> tuple[list[Claim], list[str]]:
-    """The claims of a plan, and what is wrong with them.
-
-    Args:
-        items: what stands at `claims`.
-        names: of the entries.
-        file: the plan's.
-    """
+    """The claims of a plan, and what is wrong with them."""
     if items is None:
         return [], []
     if not isinstance(items, list):
@@ -98,23 +89,13 @@ def evidence_rows(results: Results, claims: Sequence[Claim], *, base: str) -> li
     for dataset, metric in figures_of(results):
         for claim, what, better, worse in pairs if metric.startswith(METRIC) else ():
             found = Evidence.of(difference(results.get(better, ()), results.get(worse, ()), dataset, metric))
-            rows.append(
-                {
-                    'claim': what if claim else '',
-                    'better': better,
-                    'worse': worse,
-                    'figure': f'{dataset}.{metric}',
-                    'paper': claim.paper if claim else None,
-                    'source': claim.source if claim else '',
-                    'runs': found.difference.runs,
-                    'difference': found.difference.mean,
-                    'low': found.low,
-                    'high': found.high,
-                    'visible': found.visible,
-                    'seeds': found.seeds,
-                    'verdict': verdict(found) if claim else '',
-                }
-            )
+            row: dict[str, Any] = {'claim': what if claim else '', 'better': better, 'worse': worse}
+            row.update(figure=f'{dataset}.{metric}', paper=None, source='')
+            if claim:
+                row.update(paper=claim.paper, source=claim.source)
+            row.update(runs=found.difference.runs, difference=found.difference.mean, low=found.low, high=found.high)
+            row.update(visible=found.visible, seeds=found.seeds, verdict=verdict(found) if claim else '')
+            rows.append(row)
     return rows
 
 
@@ -137,9 +118,8 @@ def evidence_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         power.append([name, f'{row["runs"]}', _signed(row['difference']), _interval(row), visible, f'{seeds}'])
     parts = []
     if len(claims) > 1:
-        parts.append(
-            f'What the study says of the claims: the difference that is said to be above 0.\n\n{markdown_table(claims)}'
-        )
+        said = 'What the study says of the claims: the difference that is said to be above 0.'
+        parts.append(f'{said}\n\n{markdown_table(claims)}')
     if len(power) > 1:
         parts.append(
             f'What could be told apart: intervals of {1 - LEVEL:.0%}, and the true difference that so many seeds see '

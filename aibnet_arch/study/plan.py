@@ -39,8 +39,6 @@ class Entry:
     """One option file of a study.
 
     Attributes:
-        name: the file's `name`.
-        file: its path.
         options: of training, before seed and place are set.
         seeds: one run each.
         weights: key below `path` to the name of the entry whose trained weights go there.
@@ -58,12 +56,8 @@ class Run:
     """One training.
 
     Attributes:
-        name: of the run and its experiment, entry and seed.
-        entry, seed: what is run.
-        options: complete.
         needs: the runs whose weights it takes, by the key below `path`.
         digest: of everything that decides the outcome; equal digests need not be run twice.
-        folder: options, output and result.
     """
 
     name: str
@@ -89,11 +83,7 @@ class Plan:
     claims: Sequence[Claim] = ()
 
     def runs(self, out: Path) -> list[Run]:
-        """The runs, those that others need before them; all first seeds before all second ones.
-
-        Args:
-            out: folder of the study.
-        """
+        """The runs, those that others need before them; all first seeds before all second ones."""
         made: dict[tuple[str, int], Run] = {}
         entries = {entry.name: entry for entry in self.entries}
 
@@ -124,10 +114,7 @@ def read_plan(
     """Read option files, or one plan file.
 
     Args:
-        files: paths.
         seeds: of the entries that name none of their own.
-        base: name of the entry that the others are compared with.
-        scale: factor of all iterations.
         total: the base's ``total_iter`` instead; all others are scaled as it is.
 
     Raises:
@@ -174,40 +161,39 @@ def _entry(item: Any, seeds: tuple[int, ...], number: int) -> Entry:
     _refuse_unknown(item, ENTRY_KEYS, place)
     file = item['option_file']
     options = load_option_file(file)
-    missing = [
-        key
-        for key in ('name', 'datasets', 'network_g', 'path', 'train', 'logger')
-        if not options.get(key) and not (key == 'path' and key in options)
-    ]
-    if missing:
-        raise OptionError([f'{printable(file)} holds no options of training: {", ".join(missing)} missing'])
-    sections = ('datasets', 'path', 'train', 'logger', 'val')
-    wrong = [key for key in sections if options.get(key) is not None and not isinstance(options[key], Mapping)]
-    if wrong:
-        raise OptionError([f'{printable(file)}: {key}: expected keys and values' for key in wrong])
-    total = options['train'].get('total_iter')
-    if type(total) is not int or total < 1:
-        raise OptionError([f'{printable(file)}: train.total_iter: expected a number of iterations, found {total!r}'])
-    if not (options.get('val') or {}).get('metrics') or not options['val'].get('val_freq'):
-        raise OptionError(
-            [f'{printable(file)}: a study compares what validations find: set val.val_freq and val.metrics']
-        )
-    if not isinstance(options['name'], str):
-        raise OptionError([f'{printable(file)}: name: expected text, found {options["name"]!r}'])
-    if 'train' not in options['datasets']:
-        raise OptionError([f'{printable(file)} holds no options of training: datasets.train is missing'])
-    if not any(phase.startswith('val') for phase in options['datasets']):
-        raise OptionError([f'{printable(file)}: a study compares what validations find: datasets has no val'])
+    found = _wrong(options)
+    if found:
+        raise OptionError([f'{printable(file)}{each}' for each in found])
     options['path'] = options['path'] or {}
-    if options['path'].get('resume_state'):
-        raise OptionError(
-            [f'{printable(file)}: path.resume_state: a study begins at the first iteration; leave it out']
-        )
     weights = item.get('weights') or {}
     if not isinstance(weights, Mapping):
         raise OptionError([f'{place}: weights: expected keys of `path` and names of runs, found {weights!r}'])
     own = _seeds(item['seeds'], f'{place}: seeds') if item.get('seeds') is not None else seeds
     return Entry(options['name'], file, options, own, dict(weights))
+
+
+def _wrong(options: Mapping[str, Any]) -> list[str]:
+    """What keeps options from being those of a run; `basicsr check` says the rest."""
+    needed = ('name', 'datasets', 'network_g', 'path', 'train', 'logger')
+    missing = [key for key in needed if not options.get(key) and not (key == 'path' and key in options)]
+    if missing:
+        return [f' holds no options of training: {", ".join(missing)} missing']
+    sections = ('datasets', 'path', 'train', 'logger', 'val')
+    wrong = [key for key in sections if options.get(key) is not None and not isinstance(options[key], Mapping)]
+    if wrong:
+        return [f': {key}: expected keys and values' for key in wrong]
+    name, total, datasets = options['name'], options['train'].get('total_iter'), options['datasets']
+    path, val = options['path'] or {}, options.get('val') or {}
+    compares = ': a study compares what validations find: '
+    checks = {
+        f': train.total_iter: expected a number of iterations, found {total!r}': type(total) is int and total > 0,
+        f'{compares}set val.val_freq and val.metrics': val.get('metrics') and val.get('val_freq'),
+        f': name: expected text, found {name!r}': isinstance(name, str),
+        ' holds no options of training: datasets.train is missing': 'train' in datasets,
+        f'{compares}datasets has no val': any(phase.startswith('val') for phase in datasets),
+        ': path.resume_state: a study begins at the first iteration; leave it out': not path.get('resume_state'),
+    }
+    return [text for text, holds in checks.items() if not holds]
 
 
 def _problems(entries: Sequence[Entry], base: Optional[str]) -> list[str]:

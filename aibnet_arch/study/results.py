@@ -17,10 +17,8 @@ class Result:
     """A finished run.
 
     Attributes:
-        entry, seed: what was run.
         digest: of its options, see :class:`~aibnet_arch.study.plan.Run`.
         iterations, seconds: of training (without validation, saving and starting up).
-        device: where, in words.
         history: what each validation found, see :class:`~aibnet_arch.training.history.History`.
     """
 

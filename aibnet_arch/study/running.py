@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Any, Optional, Protocol
 
 import yaml
+
+from datasets_prep.pool import default_workers
 
 from ..errors import StoppedError
 from ..files import write_text
@@ -49,7 +51,7 @@ class Places:
             shown = os.environ.get('CUDA_VISIBLE_DEVICES')
             gpus = [*shown.split(',')] if shown else [str(number) for number in range(torch.cuda.device_count())]
         names = gpus[:jobs] or [None] * (jobs or 1)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+        cores = default_workers()
         limit = os.environ.get('OMP_NUM_THREADS', '')
         return cls(names, max(1, min(cores // len(names), int(limit) if limit.isdigit() else cores)))
 
@@ -60,19 +62,15 @@ class Started(Protocol):
     @property
     def returncode(self) -> Optional[int]:
         """Of the run that has ended; None while it runs."""
-        ...
 
     def poll(self) -> Optional[int]:
         """Look whether it has ended; its `returncode`."""
-        ...
 
     def send_signal(self, number: int, /) -> None:
         """As Popen's."""
-        ...
 
     def wait(self) -> Optional[int]:
         """Until it has ended; its `returncode`."""
-        ...
 
 
 class Runner:
@@ -80,7 +78,6 @@ class Runner:
 
     Args:
         runs: those that have not finished, in the order in which they are wanted.
-        places: where.
         tell: is called with a line about what happens.
         finished: is called with each run that has finished.
         start: starts a run; by default :func:`start_child`, a process of this machine.
@@ -95,7 +92,7 @@ class Runner:
         finished: Callable[[Run], None],
         start: Optional[Callable[..., Started]] = None,
     ) -> None:
-        self._start_run = start
+        self._start_run = start or start_child
         self._waiting = list(runs)
         self._free = list(places.names)
         self._threads = places.threads
@@ -145,8 +142,7 @@ class Runner:
             return _Active(run, place, None)
         self._tell(f'{run.name}: started' + (f' on GPU {place}' if place is not None else ''))
         self._time_left.start(run)
-        start = self._start_run or start_child
-        return _Active(run, place, start(run, gpu=place, threads=self._threads))
+        return _Active(run, place, self._start_run(run, gpu=place, threads=self._threads))
 
     def _end(self, active: '_Active') -> None:
         self._active.remove(active)
@@ -194,41 +190,31 @@ class _Active:
 
 def prepare_folder(run: Run) -> None:
     """Write what the process of a run reads."""
-    record = {
-        'entry': run.entry,
-        'seed': run.seed,
-        'digest': run.digest,
-        'iterations': run.options['train']['total_iter'],
-        'num_gpu': run.options['num_gpu'],
-        'experiment': str(Path(run.options['path']['experiments_root']) / run.name),
-    }
+    record = {'entry': run.entry, 'seed': run.seed, 'digest': run.digest, 'num_gpu': run.options['num_gpu']}
+    record['iterations'] = run.options['train']['total_iter']
+    record['experiment'] = str(Path(run.options['path']['experiments_root']) / run.name)
     run.folder.mkdir(parents=True, exist_ok=True)
-    write_options(run, run.folder / 'options.yml')
+    plain = json.loads(json.dumps(run.options))
+    options = f'# Written by `basicsr study`.\n{yaml.safe_dump(plain, sort_keys=False)}'
+    write_text(run.folder / 'options.yml', options)
     write_text(run.folder / 'run.json', json.dumps(record, indent=1))
 
 
-def child_command(folder: Path) -> list[str]:
-    """The command that trains the run in a folder, and stops when this process has ended."""
-    return [sys.executable, '-m', 'aibnet_arch.study.child', str(folder), str(os.getpid())]
+def child(folder: Path, *, threads: int, **how: Any) -> subprocess.Popen:
+    """A process that trains the run in a folder, appends its output to `output.txt`, and stops when this one has ended.
+
+    Args:
+        how: further arguments of Popen; `env` comes beside the environment of this process.
+    """
+    how['env'] = {**os.environ, 'OMP_NUM_THREADS': str(threads), **how.get('env', {})}
+    command = [sys.executable, '-m', 'aibnet_arch.study.child', str(folder), str(os.getpid())]
+    with (folder / 'output.txt').open('a') as output:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **how)
 
 
 def start_child(run: Run, *, gpu: Optional[str], threads: int) -> subprocess.Popen:
-    """Start a run; its output is appended to `output.txt` in its folder."""
+    """Start a run."""
     prepare_folder(run)
-    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'CUDA_VISIBLE_DEVICES': '' if gpu is None else gpu}
-    with (run.folder / 'output.txt').open('a') as output:
-        return subprocess.Popen(
-            child_command(run.folder),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is the study's, which hands it on
-        )
-
-
-def write_options(run: Run, path: Path) -> None:
-    """Write the options of a run as an option file that `basicsr train` takes."""
-    plain = json.loads(json.dumps(run.options))
-    text = f'# Written by `basicsr study`.\n{yaml.safe_dump(plain, sort_keys=False)}'
-    write_text(path, text)
+    environment = {'CUDA_VISIBLE_DEVICES': gpu or ''}
+    # Ctrl-C is the study's, which hands it on.
+    return child(run.folder, threads=threads, env=environment, start_new_session=True)

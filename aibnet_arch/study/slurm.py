@@ -6,7 +6,6 @@ and submitit puts it into the queue again, where it goes on.
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Optional
 from ..errors import OptionError, UserError
 from .plan import Run
 from .results import read_result
-from .running import child_command, prepare_folder
+from .running import child, prepare_folder
 
 CLUSTER = 'slurm'  # submitit's name; tests take its 'local'
 SECONDS_FOR_FILES = 90.0  # a shared folder may show a job's result so much later
@@ -34,9 +33,7 @@ class RunInJob:
     """What a job calls: it trains the run in a process of its own, and returns its exit code.
 
     Args:
-        folder: of the run.
         directory: the current one of the study, from which the options' paths count.
-        threads: of the process.
     """
 
     def __init__(self, folder: Path, *, directory: Path, threads: int) -> None:
@@ -45,16 +42,7 @@ class RunInJob:
 
     def __call__(self) -> int:
         """Run in the job; the exit code."""
-        environment = {**os.environ, 'OMP_NUM_THREADS': str(self.threads)}
-        with (self.folder / 'output.txt').open('a') as output:
-            process = subprocess.Popen(
-                child_command(self.folder),
-                cwd=self.directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        process = child(self.folder, threads=self.threads, cwd=self.directory)
         self._pid = process.pid
         try:
             return process.wait()
@@ -118,7 +106,6 @@ class SlurmStarter:
     """Submits runs.
 
     Args:
-        folder: for submitit's files.
         parameters: of slurm by submitit's names (partition, time, cpus_per_task, mem, account, ...).
         use_gpus: ask for a GPU for each run, unless the parameters say which.
 

@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from ..messages import markdown_table
 from .costs import Cost
 from .results import Result
 
@@ -20,7 +21,6 @@ class Figure:
     """A mean over runs.
 
     Attributes:
-        runs: how many.
         mean: of them, None without runs.
         deviation: the standard deviation of one run (n - 1 in the denominator), None for less than two.
     """
@@ -116,19 +116,9 @@ def equal_time_rows(results: Results, base: str) -> list[dict[str, Any]]:
     for name, group in results.items():
         for dataset, metric in figures_of(results) if name != base else ():
             seconds, here, there, between = at_equal_time(group, results.get(base, ()), dataset, metric)
-            rows.append(
-                {
-                    'name': name,
-                    'dataset': dataset,
-                    'metric': metric,
-                    'runs': between.runs,
-                    'seconds': seconds.mean,
-                    'value': here.mean,
-                    'base': there.mean,
-                    'difference': between.mean,
-                    'difference_error': between.error,
-                }
-            )
+            row = {'name': name, 'dataset': dataset, 'metric': metric, 'runs': between.runs}
+            row.update(seconds=seconds.mean, value=here.mean, base=there.mean)
+            rows.append({**row, 'difference': between.mean, 'difference_error': between.error})
     return rows
 
 
@@ -156,17 +146,9 @@ def markdown(results: Results, base: str, costs: Mapping[str, Cost]) -> str:
         table.append([*cells, _cell(row['seconds.mean'], row['seconds.deviation'], digits=1)])
     equal = [['', 'figure', 'runs', 'seconds', 'value', base, 'difference']]
     for row in equal_time_rows(results, base):
-        equal.append(
-            [
-                row['name'],
-                titles[row['dataset'], row['metric']],
-                f'{row["runs"]}',
-                _number(row['seconds'], digits=1),
-                _number(row['value']),
-                _number(row['base']),
-                _cell(row['difference'], row['difference_error'], signed=True),
-            ]
-        )
+        cells = [row['name'], titles[row['dataset'], row['metric']], f'{row["runs"]}']
+        cells += [_number(row['seconds'], digits=1), _number(row['value']), _number(row['base'])]
+        equal.append([*cells, _cell(row['difference'], row['difference_error'], signed=True)])
     devices = sorted({result.device for group in results.values() for result in group})
     return (
         f'{markdown_table(table)}\n'
@@ -190,13 +172,6 @@ def _warning(results: Results) -> str:
         f'differ by more than {SAME_TIME - 1:.0%}, so that something else ran beside them.\n'
         'Do not use the table at equal time.'
     )
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """The first row is the head."""
-    lines = [f'| {" | ".join(cell.replace("|", "/") for cell in row)} |' for row in rows]
-    lines.insert(1, '|' + ' --- |' * len(rows[0]))
-    return '\n'.join(lines) + '\n'
 
 
 def _cell(mean, spread, *, digits: int = 4, signed: bool = False) -> str:

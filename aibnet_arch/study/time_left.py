@@ -19,7 +19,6 @@ class TimeLeft:
 
     Args:
         places: how many runs there are at a time.
-        now: seconds.
     """
 
     def __init__(self, *, places: int, now: Callable[[], float] = time.monotonic) -> None:

@@ -37,7 +37,6 @@ def run_study(
 
     Args:
         files, seeds, base, scale, total: see :func:`.read_plan`.
-        out: folder for everything.
         jobs: runs at a time; by default one on each GPU, or one, and with slurm all.
         slurm: parameters of slurm: the runs are its jobs (:class:`.SlurmStarter`); None: processes of this machine.
 

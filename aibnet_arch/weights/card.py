@@ -16,10 +16,8 @@ class Card:
     """Kept as JSON under ``card`` in a file of weights.
 
     Attributes:
-        name, version: of the weights.
         expect: one line: what they do to a picture.
         recipe: how they can be made again.
-        licence: of the weights.
         figures: measured, name to number; the names end in their units where they have one.
     """
 

@@ -8,19 +8,10 @@ from .wanted import at, options_tree
 
 # Of the training's options, unless all of them are asked for.
 SHOWN = (
-    'name',
-    'model_type',
-    'manual_seed',
-    'datasets.train.name',
-    'datasets.train.gt_size',
-    'datasets.train.batch_size_per_gpu',
-    'path.pretrain_network_encoder',
-    'train.strategy',
-    'train.stage_iter',
-    'train.total_iter',
-    'train.optim_g.type',
-    'train.optim_g.lr',
-    'train.ema_decay',
+    *('name', 'model_type', 'manual_seed'),
+    *('datasets.train.name', 'datasets.train.gt_size', 'datasets.train.batch_size_per_gpu'),
+    *('path.pretrain_network_encoder', 'train.strategy', 'train.stage_iter', 'train.total_iter'),
+    *('train.optim_g.type', 'train.optim_g.lr', 'train.ema_decay'),
 )
 
 

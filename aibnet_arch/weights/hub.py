@@ -28,6 +28,8 @@ except ModuleNotFoundError as error:
     raise UserError('sharing a network needs huggingface-hub: pip install huggingface-hub') from error
 
 WEIGHTS = 'model.safetensors'
+# What the mixin adds to the arguments.
+OF_HUB = ('revision', 'cache_dir', 'force_download', 'local_files_only', 'token')
 
 
 class AIBNet(modeling.AIBNet, ModelHubMixin):
@@ -48,7 +50,6 @@ class AIBNet(modeling.AIBNet, ModelHubMixin):
         """The network of a file of weights, in evaluation mode on the CPU.
 
         Args:
-            path: .pth or .safetensors.
             param_key: entry of the file (params_ema if it has that, else params).
 
         Raises:
@@ -70,30 +71,12 @@ class AIBNet(modeling.AIBNet, ModelHubMixin):
         self._hub_mixin_config = dict(self.arguments)
 
     @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: Optional[str],
-        cache_dir: Union[str, Path, None],
-        force_download: bool,
-        local_files_only: bool,
-        token: Union[str, bool, None],
-        **arguments: Any,
-    ) -> 'AIBNet':
+    def _from_pretrained(cls, *, model_id: str, **arguments: Any) -> 'AIBNet':
+        hub = {name: arguments.pop(name) for name in OF_HUB}
         if Path(model_id).is_dir():
-            path = str(Path(model_id) / WEIGHTS)
+            network = cls.from_file(Path(model_id) / WEIGHTS)
         else:
-            path = hf_hub_download(
-                repo_id=model_id,
-                filename=WEIGHTS,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                token=token,
-                local_files_only=local_files_only,
-            )
-        network = cls.from_file(path)
+            network = cls.from_file(hf_hub_download(repo_id=model_id, filename=WEIGHTS, **hub))
         # The weights say which network they are of; config.json and arguments may not say otherwise.
         wrong = [name for name, value in arguments.items() if network.arguments.get(name, arguments) != value]
         if wrong:

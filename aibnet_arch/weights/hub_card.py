@@ -1,6 +1,8 @@
 """A card of a network, made of what its weights say of themselves; what they do not say is left open, and said so."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from string import Template
 from typing import Any, Optional
 
 import yaml
@@ -10,6 +12,7 @@ from ..modeling import AIBNet
 from .description_text import SHOWN
 from .wanted import at, options_tree
 
+_TEMPLATE = Path(__file__).parent / 'template' / 'card.md'
 UNKNOWN = 'The weights do not say how they were trained.'
 
 
@@ -17,7 +20,6 @@ def card(network: AIBNet, about: Mapping[str, Any], *, license: Optional[str] = 
     """Markdown with the Hub's YAML before it.
 
     Args:
-        network: whose card it is.
         about: 'iter' and 'options' (YAML text) of the file of weights, as far as it has them.
         license: of the weights, one of the Hub's names; None: the card says that it is open.
     """
@@ -32,40 +34,14 @@ def card(network: AIBNet, about: Mapping[str, Any], *, license: Optional[str] = 
     training = '\n'.join(['| option | |', '| --- | --- |', *options] if options else [UNKNOWN])
     open_licence = '' if license else 'under which licence they are, '
     arguments = '\n'.join(f'| `{name}` | `{value}` |' for name, value in network.arguments.items())
-    return f"""---
-{yaml.safe_dump(head, sort_keys=False).strip()}
----
-
-# AIBNet
-
-Restores photos that are blurred by motion: the network of *Adaptive Identification of Blurred Regions for Accurate
-Image Deblurring* (Hu Gao, Depeng Dang), by AIBNet for BasicSR. {count / 1e6:,.3f} M parameters; {trained}{iteration}.
-
-## Use
-
-```python
-from aibnet_arch.weights.hub import AIBNet
-
-network = AIBNet.from_pretrained('THIS REPOSITORY')
-restored = network(blurred)  # (B, 3, H, W), RGB in [0, 1], any H and W
-```
-
-or `basicsr deblur photo.jpg -o restored --weights model.safetensors`.
-
-## Network
-
-| argument | |
-| --- | --- |
-{arguments}
-
-## Training
-
-{training}
-
-## Not said by the weights
-
-How well they restore, on which pictures that was measured, {open_licence}and what they cannot do: add it here.
-"""
+    return Template(_TEMPLATE.read_text(encoding='utf-8')).substitute(
+        head=yaml.safe_dump(head, sort_keys=False).strip(),
+        count=f'{count / 1e6:,.3f}',
+        trained=trained + iteration,
+        arguments=arguments,
+        training=training,
+        open_licence=open_licence,
+    )
 
 
 def _options(text: Optional[str]) -> dict[str, str]:

@@ -25,9 +25,7 @@ class Layout:
     """A network that was recognised.
 
     Attributes:
-        architecture: its name.
         arguments: what it was built with, as far as that is known.
-        parameters: how many it has.
         trained: sub-decoders of an AIBNet that are trained.
         problem: why its weights do not make that network, if they do not.
     """

@@ -33,8 +33,6 @@ def export(
         target: the .onnx file; it must not exist.
         size: H and W of the pictures that it takes; None: any.
         up_to: stop after this sub-decoder.
-        opset: ONNX's version.
-        param_key: see :func:`.read_network`.
         half: float16 where it is enough (:mod:`.onnx_half`).
 
     Raises:

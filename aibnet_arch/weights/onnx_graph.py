@@ -27,7 +27,6 @@ def to_onnx(
         network: on the CPU, without `window` and without `code_noise`.
         size: H and W; None: a graph for all sizes, from 1x1 up.
         opset: ONNX's version; from 17 on LayerNorm is one operation.
-        metadata: names and texts to keep in the file.
 
     Raises:
         ValueError: torch's exporter does not know the opset.
@@ -36,6 +35,7 @@ def to_onnx(
 
     axes = {2: 'height', 3: 'width'}
     options: dict[str, Any] = {} if size else {'dynamic_axes': {INPUT: axes, OUTPUT: axes}}
+    options.update(input_names=[INPUT], output_names=[OUTPUT], opset_version=opset)
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         # All versions of torch have the exporter that traces; the other one takes ten times as long for this network.
         options['dynamo'] = False
@@ -43,15 +43,7 @@ def to_onnx(
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', category=DeprecationWarning)
         warnings.filterwarnings('ignore', message='Constant folding')
-        torch.onnx.export(
-            network,
-            (torch.zeros(1, 3, *(size or TRACED_SIZE)),),
-            file,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            opset_version=opset,
-            **options,
-        )
+        torch.onnx.export(network, (torch.zeros(1, 3, *(size or TRACED_SIZE)),), file, **options)
     model = onnx.load_from_string(file.getvalue())
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)

@@ -78,9 +78,8 @@ def load_published(encoder: nn.Module, path: Union[str, Path], *, kind: str, par
     problems = compare_keys(encoder.state_dict(), state)
     if problems:
         raise CheckpointError(
-            f'{printable(path)} does not fit the {kind} encoder of network_g (width, encoder_blocks and '
-            f'middle_blocks must be '
-            f'those of the checkpoint, and encoder its kind):\n' + '\n'.join(problems)
+            f'{printable(path)} does not fit the {kind} encoder of network_g (width, encoder_blocks and middle_blocks '
+            f'must be those of the checkpoint, and encoder its kind):\n' + '\n'.join(problems)
         )
     refuse_lost_weights(state, where=path)
     encoder.load_state_dict(state)
@@ -92,7 +91,6 @@ def load_stages(network: AIBNet, path: Union[str, Path], *, param_key: str = 'pa
 
     Args:
         path: a checkpoint of an AIBNet, e.g. S for a network B.
-        param_key: which entry of the file to take.
 
     Returns:
         How many sub-decoders were loaded. The others keep their weights.
@@ -106,9 +104,8 @@ def load_stages(network: AIBNet, path: Union[str, Path], *, param_key: str = 'pa
     trained = signature.trained
     if trained >= len(network.sub_decoders):
         raise CheckpointError(
-            f'{printable(path)} has {trained} trained sub-decoders: none of the {len(network.sub_decoders)} of '
-            f'this network is '
-            'left to train. To go on with all of its weights, set path.pretrain_network_g.'
+            f'{printable(path)} has {trained} trained sub-decoders: none of the {len(network.sub_decoders)} of this '
+            'network is left to train. To go on with all of its weights, set path.pretrain_network_g.'
         )
     parts = (
         'encoder.',

@@ -19,23 +19,15 @@ _MOST_LEVELS = 10
 def published_network(state: Mapping[str, Tensor], *, where: object) -> PublishedNetwork:
     """The network of a state dict in NAFNet's or UFPNet's published layout, in evaluation mode.
 
-    Args:
-        state: :func:`.published_kind` knows it.
-        where: its file, for messages.
-
     Raises:
         CheckpointError: its parts do not agree.
     """
     kind = published_kind(state)
     assert kind is not None
     blocks = {part: block_counts(state, part) for part in ('encoders', 'decoders')}
-    arguments: dict[str, Any] = {
-        'kind': kind,
-        'width': len(state['intro.weight']),
-        'encoder_blocks': blocks['encoders'],
-        'decoder_blocks': blocks['decoders'],
-        'middle_blocks': sum(1 for key in state if key.startswith('middle_blks.') and key.endswith('.beta')),
-    }
+    middle = sum(1 for key in state if key.startswith('middle_blks.') and key.endswith('.beta'))
+    arguments: dict[str, Any] = {'kind': kind, 'width': len(state['intro.weight']), 'middle_blocks': middle}
+    arguments.update(encoder_blocks=blocks['encoders'], decoder_blocks=blocks['decoders'])
     try:
         if len(blocks['encoders']) > _MOST_LEVELS:
             raise ValueError(f'{len(blocks["encoders"])} levels')

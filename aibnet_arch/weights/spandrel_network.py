@@ -18,9 +18,6 @@ EXTRA = 'spandrel_extra_arches'  # Restormer, MPRNet, MIRNet2, M3SNet: free for 
 class SpandrelNetwork(nn.Module):
     """A network (B, 3, H, W) -> (B, 3, H, W) as spandrel calls it: padded as it needs, clipped to [0, 1].
 
-    Args:
-        model: spandrel's ImageModelDescriptor.
-
     Attributes:
         traits: what must be known to run it.
     """
@@ -45,10 +42,6 @@ class SpandrelNetwork(nn.Module):
 
 def spandrel_network(state: Mapping[str, Tensor], *, where: object) -> SpandrelNetwork:
     """The network of a state dict in a published layout, in evaluation mode, on the CPU.
-
-    Args:
-        state: the weights.
-        where: their file, for messages.
 
     Raises:
         UserError: spandrel is missing.

@@ -27,12 +27,7 @@ def unwrapped(state: Mapping[Any, Tensor]) -> dict[str, Tensor]:
 
 
 def refuse_hollow(state: Mapping[Any, object], *, where: object, key: object = None) -> None:
-    """Raise CheckpointError if tensors are no plain arrays of numbers, or not wholly there.
-
-    Args:
-        state: the state dict.
-        where, key: its file, and its name in that, for the message.
-    """
+    """Raise CheckpointError if tensors are no plain arrays of numbers, or not wholly there."""
     hollow = [name for name, value in state.items() if isinstance(value, Tensor) and not is_dense(value)]
     if hollow:
         entry = '' if key is None else f' as {key!r}'

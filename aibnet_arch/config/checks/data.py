@@ -14,40 +14,22 @@ from ...messages import printable, some
 from ..problems import Problem, Report, problem
 from .picture_stores import open_pair
 
-# How to make what a dataroot names, by a part of its path.
-PREPARATION = {
-    'GoPro': (
-        'python -m datasets_prep.gopro --input GOPRO_Large --output datasets/GoPro',
-        'https://seungjunnah.github.io/Datasets/gopro',
-    ),
-    'HIDE': (
-        'python -m datasets_prep.hide --input HIDE_dataset --output datasets/HIDE',
-        'https://github.com/joanshen0508/HA_deblur',
-    ),
-    'RealBlur-J': (
-        'python -m datasets_prep.realblur --subset J --input RealBlur --output datasets/RealBlur-J',
-        'https://cg.postech.ac.kr/research/realblur/',
-    ),
-    'RealBlur-R': (
-        'python -m datasets_prep.realblur --subset R --input RealBlur --output datasets/RealBlur-R',
-        'https://cg.postech.ac.kr/research/realblur/',
-    ),
-    'RSBlur': (
-        'python -m datasets_prep.rsblur --input RSBlur --lists datalist/RSBlur --output datasets/RSBlur',
-        'https://github.com/rimchang/RSBlur',
-    ),
-    'ReLoBlur': (
-        'python -m datasets_prep.reloblur --input ReLoBlur --output datasets/ReLoBlur',
-        'https://github.com/LeiaLi/ReLoBlur',
-    ),
-    'REDS': (
-        'python -m datasets_prep.reds --input REDS --output datasets/REDS',
-        'https://seungjunnah.github.io/Datasets/reds',
-    ),
-    'BSD-3ms24ms': (
-        'python -m datasets_prep.bsd --exposure 3ms24ms --input BSD --output datasets/BSD-3ms24ms',
-        'https://github.com/zzh-tech/ESTRNN',
-    ),
+# How to make what a dataroot names, by a part of its path: script and flags, and where the archive is published.
+_ARCHIVES = {
+    'GoPro': ('gopro --input GOPRO_Large', 'https://seungjunnah.github.io/Datasets/gopro'),
+    'HIDE': ('hide --input HIDE_dataset', 'https://github.com/joanshen0508/HA_deblur'),
+    'RealBlur-J': ('realblur --subset J --input RealBlur', 'https://cg.postech.ac.kr/research/realblur/'),
+    'RealBlur-R': ('realblur --subset R --input RealBlur', 'https://cg.postech.ac.kr/research/realblur/'),
+    'RSBlur': ('rsblur --input RSBlur --lists datalist/RSBlur', 'https://github.com/rimchang/RSBlur'),
+    'ReLoBlur': ('reloblur --input ReLoBlur', 'https://github.com/LeiaLi/ReLoBlur'),
+    'REDS': ('reds --input REDS', 'https://seungjunnah.github.io/Datasets/reds'),
+    'BSD-3ms24ms': ('bsd --exposure 3ms24ms --input BSD', 'https://github.com/zzh-tech/ESTRNN'),
+}
+PREPARATION: dict[str, tuple[str, Optional[str]]] = {
+    **{
+        name: (f'python -m datasets_prep.{script} --output datasets/{name}', archive)
+        for name, (script, archive) in _ARCHIVES.items()
+    },
     'mine': ('python -m datasets_prep.folder_pair --lq BLURRED --gt SHARP --output datasets/mine/train', None),
     'demo': ('python -m datasets_prep.demo', None),
 }
@@ -76,7 +58,6 @@ def check_dataset(
         phase: 'train', 'val', 'test_1' and so on.
         dataset: its options without what is wrong by itself.
         cls: its class; None if it is not registered.
-        report: what is known to be wrong.
         opt: all options; `scale` is the size of gt over the size of lq.
         batch: processes of the run, and images of an iteration of each of them; for training.
         border: what metrics cut from each side of a picture of gt.
@@ -142,11 +123,7 @@ def _tried(dataset: Mapping, cls: type, *, phase: str, scale: int, with_sample: 
 
 
 def check_together(datasets: Mapping[str, Mapping]) -> Iterator[Problem]:
-    """What is wrong with datasets only since there are others: names and LMDBs that two of them have.
-
-    Args:
-        datasets: phase to options.
-    """
+    """What is wrong with datasets only since there are others: names and LMDBs that two of them have."""
     names: dict[str, str] = {}
     opened: dict[str, str] = {}
     for phase, dataset in datasets.items():

@@ -27,7 +27,6 @@ class DiskUse:
         each: bytes of a checkpoint at its largest: networks, averaged ones, state of the optimizer.
         count: checkpoints that are kept at a time, at most.
         free: bytes that are free where they go.
-        folder: where that is.
     """
 
     each: int
@@ -56,9 +55,8 @@ def disk_use(opt: Mapping[str, Any], networks: Mapping[str, nn.Module]) -> Optio
     each = 0
     for key, network in networks.items():
         name = key.removeprefix('network_')
-        whole = sum(
-            value.numel() * value.element_size() for value in network.state_dict().values() if _is_tensor(value)
-        )
+        saved = [value for value in network.state_dict().values() if isinstance(value, torch.Tensor)]
+        whole = sum(value.numel() * value.element_size() for value in saved)
         copies = 2 if name == 'g' and train.get('ema_decay') else 1
         options = train.get(f'optim_{name}') or {}
         moments = _MOMENTS.get(options.get('type', ''), 2) + bool(options.get('amsgrad'))
@@ -99,10 +97,6 @@ def _largest_trained(network: nn.Module, train: Mapping[str, Any]) -> int:
 
 def _trained(network: nn.Module) -> int:
     return sum(each.numel() * each.element_size() for each in network.parameters() if each.requires_grad)
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, torch.Tensor)
 
 
 def _bytes(count: int) -> str:

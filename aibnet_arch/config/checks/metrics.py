@@ -13,12 +13,7 @@ SIZE = 192  # pixels; NIQE wants 96
 
 
 def check_metrics(opt: Mapping[str, Any], report: Report) -> Iterator[Problem]:
-    """A problem for each metric below ``val.metrics`` that is unknown, or fails on a pair of pictures.
-
-    Args:
-        opt: the options as they are given.
-        report: what is known to be wrong with them.
-    """
+    """A problem for each metric below ``val.metrics`` that is unknown, or fails on a pair of pictures."""
     from basicsr.utils.registry import METRIC_REGISTRY
 
     val = opt.get('val')
@@ -54,13 +49,6 @@ def _try(options: Mapping[str, Any], place: str) -> Iterator[Problem]:
 
 def largest_border(val: Mapping[str, Any]) -> int:
     """The widest ``crop_border`` of the metrics, pixels."""
-    return max(
-        (border for border in _borders(val.get('metrics')) if type(border) is int),
-        default=0,
-    )
-
-
-def _borders(metrics: Any) -> Iterator[Any]:
-    for metric in metrics.values() if isinstance(metrics, Mapping) else ():
-        if isinstance(metric, Mapping):  # otherwise told already, if its name has no dot
-            yield metric.get('crop_border', 0)
+    metrics = val.get('metrics')
+    known = [each for each in metrics.values() if isinstance(each, Mapping)] if isinstance(metrics, Mapping) else []
+    return max((border for each in known if type(border := each.get('crop_border', 0)) is int), default=0)

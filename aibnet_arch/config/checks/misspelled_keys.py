@@ -24,9 +24,6 @@ SET_BY_COMMAND = {
 def check_keys(sections: Sequence[Given]) -> Iterator[tuple[Problem, bool]]:
     """Each key that no section declares.
 
-    Args:
-        sections: those of the file.
-
     Yields:
         The problem, and whether it refuses the file. It does not where the class declares no keys of its own, and so
         may read it.

@@ -10,9 +10,7 @@ def check_page(opt: Mapping[str, Any], model: Optional[type], *, is_train: bool)
     """What is wrong with ``val.page``, whose keys are sound.
 
     Args:
-        opt: the options.
         model: the registered class of `model_type`; None if it is not registered.
-        is_train: training or testing.
     """
     settings = (opt.get('val') or {}).get('page')
     if settings is None or settings is False:

@@ -21,7 +21,6 @@ class PictureStore(ABC):
     """Pictures by key.
 
     Attributes:
-        folder: where they are.
         sizes: key to (height, width), as far as it is known.
 
     Raises:
@@ -99,7 +98,6 @@ class FolderStore(PictureStore):
     """A folder of picture files; subfolders are not looked into, as BasicSR does not.
 
     Args:
-        folder: the folder.
         files: key to file, relative to the folder; by default each file is a picture, and its name the key.
     """
 

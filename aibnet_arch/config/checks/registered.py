@@ -40,9 +40,6 @@ def check_call(options: Any, registry: Any, place: str, given: tuple = ()) -> It
     """Whether the registered class or function can be called with these options.
 
     Args:
-        options: its `type`, and its arguments.
-        registry: one of BasicSR's.
-        place: of the options.
         given: arguments that it gets otherwise.
     """
     if not options or not isinstance(options, Mapping):

@@ -42,8 +42,6 @@ def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: s
 
     Args:
         opt: as read from the file, before BasicSR's own additions. A missing `path` is added.
-        is_train: training or testing.
-        auto_resume: the command's flag.
         decode: which pictures to decode: 'none', a 'sample', or 'all'.
 
     Returns:

@@ -16,8 +16,6 @@ class Given:
 
     Attributes:
         place: '' (the top level), 'train', 'datasets.val' and so on.
-        options: its keys and values.
-        keys: the model that declares them.
         other_keys: what a key is that it does not declare, see :class:`.Declared`.
     """
 
@@ -40,13 +38,7 @@ class Given:
 
 
 def given_sections(opt: Mapping[str, Any], model: Declared, datasets: Mapping[str, Declared]) -> Iterator[Given]:
-    """The sections that are there, and are keys and values.
-
-    Args:
-        opt: the options.
-        model: keys of the model class.
-        datasets: phase to the keys of its class.
-    """
+    """The sections that are there, and are keys and values."""
     for section in SECTIONS:
         options: Optional[Any] = opt.get(section) if section else opt
         if isinstance(options, Mapping):

@@ -21,7 +21,6 @@ def check_training(opt: Mapping[str, Any], model: Optional[type], report: Report
     Args:
         opt: the options without what is wrong by itself.
         model: the model class, None if it is not known.
-        report: what is known to be wrong.
     """
     train = opt.get('train') or {}
     for key, options in train.items():

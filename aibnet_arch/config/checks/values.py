@@ -11,12 +11,7 @@ _NO_SECTION = ('model_type', 'dict_type')  # pydantic's names of the errors
 
 
 def check_values(given: Given, *, when: str) -> Iterator[Problem]:
-    """What is wrong with the values of a section.
-
-    Args:
-        given: the section.
-        when: TRAINING or TESTING.
-    """
+    """What is wrong with the values of a section."""
     for error in given.errors():
         place, value = given.at('.'.join(map(str, error['loc']))), error['input']
         if error['type'] == 'missing' or (value is None and _is_required(given, error['loc'])):

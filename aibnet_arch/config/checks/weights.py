@@ -28,8 +28,6 @@ def check_networks(
     """Build each network of the options, and compare it with the weights below ``path:`` that are meant for it.
 
     Args:
-        opt: the options.
-        report: what is known to be wrong with them.
         resumed: the weights are those of a checkpoint. Otherwise those of a run to be resumed are not looked at.
         built: takes the networks by their keys.
     """

@@ -1,4 +1,4 @@
-"""What AIBNetModel reads beside what SRModel reads."""
+"""What AIBNetModel and WeightsModel read beside what SRModel reads."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -14,6 +14,7 @@ from .kinds import (
     CountsOrZero,
     ExactCount,
     ExactCountOrZero,
+    Keys,
     OneOf,
     Precision,
     Section,
@@ -88,3 +89,13 @@ _SETTINGS: dict[str, Any] = {
 }
 AIBNetVal: type[Section] = create_model('AIBNetVal', __base__=Section, **_SETTINGS)
 OF_AIBNET_MODEL: dict[str, type[Section]] = {'path': AIBNetPath, 'train': AIBNetTrain, 'val': AIBNetVal}
+
+
+class WeightsRun(Section):
+    """The top level of WeightsModel."""
+
+    weights: Keys = needed('names, and the files of weights that are tested', whose=OURS)
+    network_g: Optional[Keys] = optional('the network of files that do not tell theirs', whose=OURS)
+
+
+OF_WEIGHTS_MODEL: dict[str, type[Section]] = {'': WeightsRun, 'val': AIBNetVal}

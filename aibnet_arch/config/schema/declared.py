@@ -18,10 +18,9 @@ from typing import Any, Optional, get_args
 from pydantic import BaseModel, create_model
 
 from ...registries.lookup import is_trusted
-from .aibnet import OF_AIBNET_MODEL
+from .aibnet import OF_AIBNET_MODEL, OF_WEIGHTS_MODEL
 from .datasets import OF_DATASETS, Loading
 from .models import OF_MODELS
-from .weights import OF_WEIGHTS_MODEL
 
 ATTRIBUTE = 'OPTIONS'
 ERROR, WARNING, UNKNOWN = 'error', 'warning', 'unknown'

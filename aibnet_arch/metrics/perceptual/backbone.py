@@ -80,25 +80,29 @@ def read_tensors(path: Path, *, metric: str) -> 'Mapping[str, Tensor]':
     return state
 
 
-def file_of_package(package: str, place: str, *, metric: str, option: str) -> Path:
-    """A file that a package brings; the package is not imported.
+def authors_weights(
+    given: Optional[str], package: str, place: str, *, metric: str
+) -> 'tuple[Path, Mapping[str, Tensor]]':
+    """What the authors of a metric have trained: the file that is given, or one that a package brings, and its tensors.
+
+    The package is not imported.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it is not installed, or the file holds something else.
     """
+    if given:
+        path = Path(given).expanduser()
+        return path, read_tensors(path, metric=metric)
     found = find_spec(package)
-    path = (
-        Path(next(iter(found.submodule_search_locations)), place)
-        if found and found.submodule_search_locations
-        else None
-    )
-    if path is None or not path.is_file():
+    folders = found.submodule_search_locations if found else None
+    path = Path(next(iter(folders or [''])), place)
+    if not folders or not path.is_file():
         distribution = {'DISTS_pytorch': 'DISTS-pytorch'}.get(package, package)
         raise UserError(
             f'{metric} needs the weights of its authors: pip install {distribution} brings them, or name their file '
-            f'as {option}: FILE below the metric'
+            f'as linear_weights: FILE below the metric'
         )
-    return path
+    return path, read_tensors(path, metric=metric)
 
 
 def normalised(picture: np.ndarray, device: Any) -> 'tuple[Tensor, Tensor]':

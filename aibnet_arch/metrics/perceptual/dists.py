@@ -1,14 +1,13 @@
 """DISTS (Ding et al., TPAMI 2022): similarity of means (texture) and covariance (structure) of VGG16's features."""
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 from ...errors import UserError
 from ..checked import check_pair, cropped
-from .backbone import file_of_package, load_features, normalised, read_tensors
+from .backbone import authors_weights, load_features, normalised
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,23 +45,13 @@ def calculate_dists(
     """
     check_pair(img, img2)
     img, img2 = (cropped(picture, crop_border, smallest=16) for picture in (img, img2))
-    return _network(weights, linear_weights, device)(img, img2)
-
-
-@cache
-def _network(weights: Optional[str], linear_weights: Optional[str], device: str) -> '_Dists':
-    return _Dists(weights=weights, linear_weights=linear_weights, device=device)
+    return _dists(weights, linear_weights, device)(img, img2)
 
 
 class _Dists:
-    def __init__(self, *, weights: Optional[str], linear_weights: Optional[str], device: str) -> None:
+    def __init__(self, weights: Optional[str], linear_weights: Optional[str], device: str) -> None:
         metric = 'calculate_dists'
-        path = (
-            Path(linear_weights).expanduser()
-            if linear_weights
-            else file_of_package('DISTS_pytorch', 'weights.pt', metric=metric, option='linear_weights')
-        )
-        state = read_tensors(path, metric=metric)
+        path, state = authors_weights(linear_weights, 'DISTS_pytorch', 'weights.pt', metric=metric)
         if set(state) != {'alpha', 'beta'} or any(value.numel() != sum(_CHANNELS) for value in state.values()):
             raise UserError(
                 f'{metric}: {path} holds no weights of DISTS: expected alpha and beta, {sum(_CHANNELS)} each'
@@ -97,6 +86,9 @@ class _Dists:
         covariance = (x * y).mean(1) - mean_x * mean_y
         structure = (2 * covariance + _C) / (variance_x + variance_y + _C)
         return float((self._alpha[number] * texture + self._beta[number] * structure).sum())
+
+
+_dists = cache(_Dists)
 
 
 def _pooled(features: 'Tensor') -> 'Tensor':

@@ -1,7 +1,6 @@
 """LPIPS (Zhang et al., CVPR 2018), version 0.1: weighted squared differences of features of unit length."""
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from ...errors import UserError
 from ...messages import did_you_mean
 from ..checked import check_pair, cropped
-from .backbone import file_of_package, load_features, normalised, read_tensors
+from .backbone import authors_weights, load_features, normalised
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,24 +45,13 @@ def calculate_lpips(
     if net not in _LAYERS:
         raise UserError(f'calculate_lpips: net: {net!r}: expected alex or vgg{did_you_mean(net, list(_LAYERS))}')
     img, img2 = (cropped(picture, crop_border) for picture in (img, img2))
-    return _network(net, weights, linear_weights, device)(img, img2)
-
-
-@cache
-def _network(net: str, weights: Optional[str], linear_weights: Optional[str], device: str) -> '_Lpips':
-    return _Lpips(net, weights=weights, linear_weights=linear_weights, device=device)
+    return _lpips(net, weights, linear_weights, device)(img, img2)
 
 
 class _Lpips:
-    def __init__(self, net: str, *, weights: Optional[str], linear_weights: Optional[str], device: str) -> None:
+    def __init__(self, net: str, weights: Optional[str], linear_weights: Optional[str], device: str) -> None:
         metric = 'calculate_lpips'
-        option = 'linear_weights'
-        path = (
-            Path(linear_weights).expanduser()
-            if linear_weights
-            else file_of_package('lpips', f'weights/v0.1/{net}.pth', metric=metric, option=option)
-        )
-        state = read_tensors(path, metric=metric)
+        path, state = authors_weights(linear_weights, 'lpips', f'weights/v0.1/{net}.pth', metric=metric)
         names = [f'lin{number}.model.1.weight' for number in range(len(_LAYERS[net]))]
         if list(state) != names:
             raise UserError(f'{metric}: {path} holds no linear weights of LPIPS 0.1: expected {", ".join(names)}')
@@ -85,6 +73,9 @@ class _Lpips:
                     difference = (_unit(one) - _unit(other)) ** 2
                     total += float((difference * self._weights[number]).sum(dim=1).mean())
         return total
+
+
+_lpips = cache(_Lpips)
 
 
 def _unit(features: 'Tensor') -> 'Tensor':
