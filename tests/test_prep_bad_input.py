@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
+from types import SimpleNamespace
 
+import lmdb
 import numpy as np
 import pytest
 
@@ -307,3 +310,19 @@ def test_full_disk(tmp_path, monkeypatch):
         write_pairs(array_pairs(2), *paths, workers=1, progress=False)
     monkeypatch.undo()
     assert write_pairs(array_pairs(2), *paths, workers=1, progress=False) == 2
+
+
+@pytest.mark.parametrize(('free', 'is_full'), [(2**26 + 29, True), (2**26 + 30, False)])
+def test_64_mib_of_the_disk_stay_free(free, is_full, tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_writer.shutil, 'disk_usage', lambda folder: SimpleNamespace(free=free))
+    with lmdb.open(str(tmp_path / 'lq')) as lq_env, lmdb.open(str(tmp_path / 'gt')) as gt_env:
+        with pytest.raises(PrepError, match='64 MiB left') if is_full else nullcontext():
+            lmdb_writer._commit([('a', b'x' * 10, b'y' * 20)], lq_env=lq_env, gt_env=gt_env)
+        assert (lq_env.stat()['entries'], gt_env.stat()['entries']) == ((0, 0) if is_full else (1, 1))
+
+
+def test_a_full_map_doubles_until_all_fits(tmp_path):
+    with lmdb.open(str(tmp_path / 'lq'), map_size=2**20) as env:
+        lmdb_writer._put(env, [(str(number), b'x' * 2**20) for number in range(3)])
+        assert env.info()['map_size'] == 2**22
+        assert env.stat()['entries'] == 3
