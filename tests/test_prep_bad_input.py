@@ -13,6 +13,7 @@ import pytest
 
 from datasets_prep import Crop, Pair, PrepError, folder_pair, gopro, hide, lmdb_writer, realblur, write_pairs
 from datasets_prep.cli import run
+from datasets_prep.paired_set import PairedSet
 from tests.prep_trees import assert_holds, gopro_tree, hide_tree, picture, realblur_tree, save, save_pair, snapshot
 
 
@@ -238,6 +239,15 @@ def test_an_unfinished_set_with_other_options_is_an_error(tmp_path):
         write_pairs(array_pairs(3), *paths, workers=1, progress=False)
     write_pairs(array_pairs(3), *paths, workers=1, progress=False, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['input.lmdb', 'target.lmdb']
+
+
+def test_nothing_is_replaced_unless_asked(tmp_path):
+    folders = tmp_path / 'input.lmdb', tmp_path / 'target.lmdb'
+    sets = [PairedSet(array_pairs(count), *folders, None, 'mine') for count in (2, 3)]
+    assert lmdb_writer.prepare(sets[:1], workers=1, progress=False) == [2]
+    with pytest.raises(PrepError, match='replace the old set with --overwrite'):
+        lmdb_writer.prepare(sets[1:], workers=1, progress=False)
+    assert lmdb_writer.prepare(sets[1:], workers=1, progress=False, overwrite=True) == [3]
 
 
 def test_replaced_source_files_and_damaged_results_are_noticed(tmp_path, capsys):
