@@ -38,7 +38,7 @@ def names(folder):
 def test_a_record_holds_the_checksums_of_its_iteration_alone(folder):
     writer = CheckpointWriter(folder)
     for name in ('net_g_latest.pth', 'net_d_9.pth', 'net_g_9.pth'):
-        writer.save_network(name, {'params': {'w': torch.ones(2)}})
+        writer.save_network(name, {'params': {'w': torch.ones(2), 'count': torch.tensor(3), 'of_a_module': {'a': 1}}})
     writer.save_state(9, {'iter': 9, 'more': [1]}, best_metrics=best_of(3))
     paths = [folder.models / 'net_d_9.pth', folder.models / 'net_g_9.pth', folder.states / '9.state']
     expected = {'iteration': 9, 'sha256': {path.name: sha256_of(path) for path in paths}, 'best_metrics': best_of(3)}

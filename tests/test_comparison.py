@@ -32,8 +32,12 @@ def test_the_sign_test_is_scipys(above, below):
 
 def test_the_interval_is_scipys_but_for_the_draw():
     values = np.random.default_rng(3).gamma(2, 0.1, 60) - 0.1
-    expected = stats.bootstrap((values,), np.mean, method='percentile', n_resamples=10_000, rng=1).confidence_interval
-    assert bootstrap_interval(values) == pytest.approx(tuple(expected), abs=0.003)
+    for level, tolerance in ((0.95, 0.003), (0.5, 0.0015)):
+        expected = stats.bootstrap(
+            (values,), np.mean, method='percentile', confidence_level=level, n_resamples=10_000, rng=1
+        ).confidence_interval
+        assert bootstrap_interval(values, level=level) == pytest.approx(tuple(expected), abs=tolerance)
+    assert bootstrap_interval(values) == bootstrap_interval(values, level=0.95)
     assert bootstrap_interval(values) == bootstrap_interval(values)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
+from types import SimpleNamespace
 
+import lmdb
 import numpy as np
 import pytest
 
 from datasets_prep import Crop, Pair, PrepError, folder_pair, gopro, hide, lmdb_writer, realblur, write_pairs
 from datasets_prep.cli import run
+from datasets_prep.paired_set import PairedSet
 from tests.prep_trees import assert_holds, gopro_tree, hide_tree, picture, realblur_tree, save, save_pair, snapshot
 
 
@@ -237,6 +241,15 @@ def test_an_unfinished_set_with_other_options_is_an_error(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['input.lmdb', 'target.lmdb']
 
 
+def test_nothing_is_replaced_unless_asked(tmp_path):
+    folders = tmp_path / 'input.lmdb', tmp_path / 'target.lmdb'
+    sets = [PairedSet(array_pairs(count), *folders, None, 'mine') for count in (2, 3)]
+    assert lmdb_writer.prepare(sets[:1], workers=1, progress=False) == [2]
+    with pytest.raises(PrepError, match='replace the old set with --overwrite'):
+        lmdb_writer.prepare(sets[1:], workers=1, progress=False)
+    assert lmdb_writer.prepare(sets[1:], workers=1, progress=False, overwrite=True) == [3]
+
+
 def test_replaced_source_files_and_damaged_results_are_noticed(tmp_path, capsys):
     lq, gt, out = tmp_path / 'lq', tmp_path / 'gt', tmp_path / 'out'
     for i in range(3):
@@ -307,3 +320,19 @@ def test_full_disk(tmp_path, monkeypatch):
         write_pairs(array_pairs(2), *paths, workers=1, progress=False)
     monkeypatch.undo()
     assert write_pairs(array_pairs(2), *paths, workers=1, progress=False) == 2
+
+
+@pytest.mark.parametrize(('free', 'is_full'), [(2**26 + 29, True), (2**26 + 30, False)])
+def test_64_mib_of_the_disk_stay_free(free, is_full, tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_writer.shutil, 'disk_usage', lambda folder: SimpleNamespace(free=free))
+    with lmdb.open(str(tmp_path / 'lq')) as lq_env, lmdb.open(str(tmp_path / 'gt')) as gt_env:
+        with pytest.raises(PrepError, match='64 MiB left') if is_full else nullcontext():
+            lmdb_writer._commit([('a', b'x' * 10, b'y' * 20)], lq_env=lq_env, gt_env=gt_env)
+        assert (lq_env.stat()['entries'], gt_env.stat()['entries']) == ((0, 0) if is_full else (1, 1))
+
+
+def test_a_full_map_doubles_until_all_fits(tmp_path):
+    with lmdb.open(str(tmp_path / 'lq'), map_size=2**20) as env:
+        lmdb_writer._put(env, [(str(number), b'x' * 2**20) for number in range(3)])
+        assert env.info()['map_size'] == 2**22
+        assert env.stat()['entries'] == 3

@@ -39,6 +39,7 @@ def test_bad_sizes():
     for size, step in ((0, 1), (8, 0), (-1, None)):
         with pytest.raises(ValueError, match='positive'):
             Crop(size, step)
+    assert Crop(1, 1).windows(height=1, width=2) == [(0, 0), (0, 1)]
 
 
 def test_windows_without_detail_are_left_out_but_never_all():

@@ -177,6 +177,17 @@ def test_a_second_process_on_the_same_set_is_refused(tmp_path):
     assert prepare(tmp_path / 'input.lmdb', tmp_path / 'target.lmdb') == len(ENTRIES)
 
 
+def test_what_a_killed_process_left_half_written_is_gone(tmp_path):
+    for name in ('input', 'target'):
+        folder = tmp_path / f'{name}.lmdb.partial'
+        folder.mkdir()
+        (folder / '.0f.prepared.json.part').write_text('{')
+    prepare(tmp_path / 'input.lmdb', tmp_path / 'target.lmdb')
+    names = ['data.mdb', 'lock.mdb', 'meta_info.txt', 'prepared.json']
+    for name in ('input', 'target'):
+        assert sorted(path.name for path in (tmp_path / f'{name}.lmdb').iterdir()) == names
+
+
 def test_one_half_lost_while_unfinished(tmp_path, count_steps):
     paths = tmp_path / 'input.lmdb', tmp_path / 'target.lmdb'
     count_steps.deadline = 14

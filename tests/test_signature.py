@@ -146,3 +146,26 @@ def test_files_of_other_networks_and_damaged_signatures_are_refused(tmp_path):
         torch.save({'params': state}, path)
         with pytest.raises(CheckpointError, match=r'no checkpoint of AIBNet|damaged'):
             read_network(path)
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        {'trained': 0, 'arguments': {}},
+        {'trained': '1', 'arguments': {}},
+        {'trained': True, 'arguments': {}},
+        {'trained': 1, 'arguments': []},
+        {'trained': 1},
+        {'arguments': {}},
+    ],
+)
+def test_each_field_that_is_wrong_by_itself_is_refused(content):
+    state = {KEY: torch.tensor(list(json.dumps(content).encode()), dtype=torch.uint8)}
+    with pytest.raises(CheckpointError, match=f'{KEY} is damaged'):
+        Signature.of(state)
+
+
+def test_the_smallest_of_fields_is_taken():
+    content = json.dumps({'trained': 1, 'arguments': {'width': 8}}).encode()
+    signature = Signature.of({KEY: torch.tensor(list(content), dtype=torch.uint8)})
+    assert (signature.trained, signature.arguments['width']) == (1, 8)
