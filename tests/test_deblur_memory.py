@@ -88,6 +88,15 @@ def test_a_picture_that_fits_is_restored_whole_and_measured_no_further_than_need
     assert tiles.choose(6000, 9000, held=0) is not None
 
 
+def test_the_next_picture_of_the_same_size_is_not_measured_for_anew(chooser):
+    tiles = chooser(2e9)
+    side = tiles.choose(6000, 4000, held=0)
+    measured = len(tiles.measured)
+    assert tiles.choose(6000, 4000, held=0) == side
+    assert tiles.choose(1000, 1000, held=0) is None
+    assert len(tiles.measured) == measured > 2
+
+
 @pytest.mark.parametrize(('size', 'held'), [((3000, 2000), 0), ((3000, 2000), 10**8), ((100, 100_000), 10**8)])
 def test_a_limit_that_is_too_low_says_the_least_that_works(chooser, size, held):
     with pytest.raises(LimitError, match='the smallest, need') as refused:

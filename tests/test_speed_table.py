@@ -35,6 +35,12 @@ def test_networks_and_checkouts_are_measured_and_one_that_cannot_be_is_told(tmp_
     assert out.count('| AIBNet-S, nafnet') == 5
 
 
+def test_what_there_is_no_time_for_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(speed_table, '_measured', lambda *_, **__: pytest.fail('there is no time'))
+    assert speed_table.main(['--minutes', '0', '-o', str(tmp_path)]) == 1
+    assert f'no time left for {len(speed_table.CASES) - 1} networks' in capsys.readouterr().err
+
+
 def test_what_was_measured_before_a_stop_is_there(tmp_path, monkeypatch):
     monkeypatch.setattr(speed_table, 'CASES', CASES[::2])
     row = {'kind': 'inference', 'network': 'AIBNet-S', 'precision': 'bf16', 'tree': 'after', 'gmacs': 1.0}

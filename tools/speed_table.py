@@ -4,7 +4,7 @@ Inference of a picture of 256x256, and training steps of two of 128x128, on the 
 random weights. `--before` measures an older checkout of this package in turn with this one, `--adarevd` the code of
 AdaRevD's authors (https://github.com/INVOKERer/AdaRevD; it imports kornia, timm, lpips and torch_dct). Each network has
 a process of its own (speed_case.py). The tables are written anew after each network: a run that is stopped leaves what
-it has. `--minutes` is about kept, by measuring less often.
+it has. `--minutes` is about kept, by measuring less often and by leaving out the last ones.
 """
 
 import argparse
@@ -84,7 +84,7 @@ CASES = (
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Measure, and write FOLDER/speed.md and speed.csv; 1 if a network could not be measured."""
+    """Measure, and write FOLDER/speed.md and speed.csv; 1 if one could not be measured, or the time was over."""
     arguments = _parser().parse_args(argv)
     torch.set_num_threads(arguments.threads)
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -95,6 +95,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     failed = []
     for number, case in enumerate(cases):
         share = (until - time.monotonic()) / (len(cases) - number)
+        if share <= 0:
+            print(f'no time left for {len(cases) - number} networks: give more --minutes', file=sys.stderr)
+            failed += cases[number:]
+            break
         try:
             rows += _measured(case, arguments, seconds=share)
         except CaseError as error:
