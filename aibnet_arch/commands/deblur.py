@@ -25,25 +25,28 @@ def run_deblur(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     what = 'Restore pictures, folders and videos, with the weights in the box or a file of them.'
     parser = argparse.ArgumentParser(prog='basicsr deblur', allow_abbrev=False, description=what)
-    add = parser.add_argument
-    add('inputs', nargs='+', metavar='INPUT', help='pictures, videos, and folders of them')
-    add('-o', '--output', required=True, type=_folder, metavar='OUT', help='folder of the results')
-    add('--weights', default=BOX, metavar='FILE', help='of AIBNet, NAFNet, Restormer, ... (those in the box)')
-    add('--param-key', metavar='KEY', help='entry of FILE (params_ema if it has that, else params)')
-    add('--format', dest='picture_format', choices=['png', 'jpg', 'webp', 'bmp', 'tif'], help='of pictures (their own)')
-    add('--overwrite', action='store_true', help='replace results that are there')
-    add('--skip-existing', action='store_true', help='leave results that are there, do the others')
-    add('--shard', type=_shard, default=(1, 1), metavar='I/N', help='part I of N, on as many machines')
-    add('--device', default='auto', help='auto (a GPU if there is one), cpu, cuda, cuda:1')
-    add('--memory', type=memory, metavar='SIZE', help='limit, e.g. 2GB (half of what is free)')
-    add('--tile', type=pixels, metavar='N', help='restore in tiles of N pixels; whole: without tiles')
-    add('--overlap', type=int, default=32, metavar='N', help='of tiles, in pixels (32)')
+    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='pictures, videos, and folders of them')
+    parser.add_argument('-o', '--output', required=True, type=_folder, metavar='OUT', help='folder of the results')
+    parser.add_argument(
+        '--weights', default=BOX, metavar='FILE', help='of AIBNet, NAFNet, Restormer, ... (those in the box)'
+    )
+    parser.add_argument('--param-key', metavar='KEY', help='entry of FILE (params_ema if it has that, else params)')
+    parser.add_argument(
+        '--format', dest='picture_format', choices=['png', 'jpg', 'webp', 'bmp', 'tif'], help='of pictures (their own)'
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
+    parser.add_argument('--skip-existing', action='store_true', help='leave results that are there, do the others')
+    parser.add_argument('--shard', type=_shard, default=(1, 1), metavar='I/N', help='part I of N, on as many machines')
+    parser.add_argument('--device', default='auto', help='auto (a GPU if there is one), cpu, cuda, cuda:1')
+    parser.add_argument('--memory', type=memory, metavar='SIZE', help='limit, e.g. 2GB (half of what is free)')
+    parser.add_argument('--tile', type=pixels, metavar='N', help='restore in tiles of N pixels; whole: without tiles')
+    parser.add_argument('--overlap', type=int, default=32, metavar='N', help='of tiles, in pixels (32)')
     add_window(parser)
-    add('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
-    add('--self-ensemble', type=int, choices=[4, 8], help='mean over 4 flips, or 8 with transposes')
-    add('--page', type=_folder, metavar='FOLDER', help='also an HTML page of before and after there')
-    add('--blur-maps', action='store_true', help='on the page, of pictures restored whole')
-    add('--autocast', choices=['bf16', 'fp16'], help='lower precision, see torch.autocast')
+    parser.add_argument('--up-to', type=int, metavar='K', help='stop after sub-decoder K')
+    parser.add_argument('--self-ensemble', type=int, choices=[4, 8], help='mean over 4 flips, or 8 with transposes')
+    parser.add_argument('--page', type=_folder, metavar='FOLDER', help='also an HTML page of before and after there')
+    parser.add_argument('--blur-maps', action='store_true', help='on the page, of pictures restored whole')
+    parser.add_argument('--autocast', choices=['bf16', 'fp16'], help='lower precision, see torch.autocast')
     return parser
 
 
