@@ -24,23 +24,19 @@ def exit_code_of(name: str, command: Callable[[], int]) -> int:
         Its exit code; that of the error (see errors.py); 130 after Ctrl-C.
     """
     with outlived():
-        return _exit_code_of(name, command)
-
-
-def _exit_code_of(name: str, command: Callable[[], int]) -> int:
-    try:
-        return command()
-    except UserError as error:
-        print(f'{name}: {printable(error, keep=LAYOUT)}', file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f'{name}: stopped by Ctrl-C', file=sys.stderr)
-        return INTERRUPTED
-    except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
-            raise
-        print(f'{name}: {printable(error)}', file=sys.stderr)
-        return RunError.exit_code
+        try:
+            return command()
+        except UserError as error:
+            print(f'{name}: {printable(error, keep=LAYOUT)}', file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print(f'{name}: stopped by Ctrl-C', file=sys.stderr)
+            return INTERRUPTED
+        except OSError as error:
+            if error.errno not in _OF_THE_MACHINE:
+                raise
+            print(f'{name}: {printable(error)}', file=sys.stderr)
+            return RunError.exit_code
 
 
 def noted(name: str, command: Callable[[], int]) -> int:

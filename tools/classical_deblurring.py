@@ -73,8 +73,4 @@ def _gaussian(sigma: float) -> np.ndarray:
 def _by_channel(picture: np.ndarray, restore: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     padded = np.pad(picture, ((PAD, PAD), (PAD, PAD), (0, 0)), mode='reflect').astype(np.float64) / 255
     restored = np.stack([restore(padded[..., channel]) for channel in range(3)], axis=-1)
-    return _to_uint8(restored[PAD:-PAD, PAD:-PAD])
-
-
-def _to_uint8(values: np.ndarray) -> np.ndarray:
-    return np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    return np.round(255 * np.clip(restored[PAD:-PAD, PAD:-PAD], 0, 1)).astype(np.uint8)

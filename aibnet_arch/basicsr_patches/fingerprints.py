@@ -4,7 +4,6 @@ import ast
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -21,7 +20,9 @@ def compare(folder: Path, version: str) -> None:
         UserError: something that is relied on is not there at all.
     """
     here = refuse_missing(folder)
-    changed = [f'  {promise}: {", ".join(names)}' for promise, names in _changed(here)]
+    other = {name for names in RELIED_ON.values() for name, known in names.items() if here[name] not in known.split()}
+    differing = ((promise, [name for name in names if name in other]) for promise, names in RELIED_ON.items())
+    changed = [f'  {promise}: {", ".join(names)}' for promise, names in differing if names]
     if folder in _told or os.environ.get('RANK', '0') != '0' or (version == VERSION and not changed):
         return
     _told.append(folder)
@@ -47,13 +48,6 @@ def refuse_missing(folder: Path) -> dict[str, Optional[str]]:
     if missing:
         raise UserError(f'the BasicSR in {folder} has no {", ".join(missing)}. Install a tested one: {TESTED}')
     return here
-
-
-def _changed(here: Mapping[str, Optional[str]]) -> Iterator[tuple[str, list[str]]]:
-    for promise, names in RELIED_ON.items():
-        changed = [name for name, known in names.items() if here[name] not in known.split()]
-        if changed:
-            yield promise, changed
 
 
 def fingerprints(folder: Path) -> dict[str, Optional[str]]:
