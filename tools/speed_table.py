@@ -153,7 +153,7 @@ class _Worker:
 @contextmanager
 def _worker(case: Case, tree: Path, arguments: argparse.Namespace) -> Iterator[_Worker]:
     tiny = (TINY if case.network.startswith('AIBNet') else TINY_OTHERS.get(case.network, {})) if arguments.tiny else {}
-    size = 32 if arguments.tiny else 256 if case.kind == 'inference' else 128
+    size = 64 if arguments.tiny else 256 if case.kind == 'inference' else 128
     checkout = str(tree.resolve())
     told: dict[str, Any] = {'kind': case.kind, 'network': case.network, 'stage': case.stage, 'size': size}
     told.update(arguments={**case.arguments, **tiny}, checkout=checkout)
