@@ -271,8 +271,9 @@ def plain_low_pass(x, decoupler):
     return low
 
 
-def test_decoupler_splits_the_features():
-    decoupler = shaken(Decoupler(2 * CHANNELS, groups=8))
+@pytest.mark.parametrize('groups', [1, 2, 8])
+def test_decoupler_splits_the_features(groups):
+    decoupler = shaken(Decoupler(2 * CHANNELS, groups=groups))
     decoupler.norm.running_mean.normal_()
     decoupler.norm.running_var.uniform_(0.5, 2)
     x = torch.randn(2, 2 * CHANNELS, 6, 5)
@@ -281,6 +282,12 @@ def test_decoupler_splits_the_features():
     torch.testing.assert_close(low + decoupler(x), x)
     constant = torch.randn(1, 2 * CHANNELS, 1, 1).expand(1, 2 * CHANNELS, 6, 5)
     assert decoupler(constant).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize('groups', [0, -1, 3])
+def test_decoupler_needs_groups_that_divide_the_channels(groups):
+    with pytest.raises(ValueError, match=f'decoupler_groups={groups} does not divide'):
+        Decoupler(CHANNELS, groups=groups)
 
 
 def test_decoupler_refuses_to_train_with_a_batch_of_one():
