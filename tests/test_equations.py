@@ -7,12 +7,14 @@ import torch
 from torch.nn import functional as F
 
 from aibnet_arch.losses.aibnet_loss import AIBNetLoss, laplacian
+from aibnet_arch.modeling.decoder_level import DecoderLevel
 from aibnet_arch.modeling.decoupler import Decoupler
 from aibnet_arch.modeling.hfs_block import HFSBlock, MaskedAttention
 from aibnet_arch.modeling.layers import LayerNorm2d
 from aibnet_arch.modeling.level_settings import LevelSettings
 from aibnet_arch.modeling.sfdh_block import SFDHBlock
 from aibnet_arch.modeling.sfem import SFEM, DifferenceWeight
+from aibnet_arch.modeling.sub_decoder import SubDecoder
 
 CHANNELS = 8
 
@@ -271,8 +273,9 @@ def plain_low_pass(x, decoupler):
     return low
 
 
-def test_decoupler_splits_the_features():
-    decoupler = shaken(Decoupler(2 * CHANNELS, groups=8))
+@pytest.mark.parametrize('groups', [1, 2, 8])
+def test_decoupler_splits_the_features(groups):
+    decoupler = shaken(Decoupler(2 * CHANNELS, groups=groups))
     decoupler.norm.running_mean.normal_()
     decoupler.norm.running_var.uniform_(0.5, 2)
     x = torch.randn(2, 2 * CHANNELS, 6, 5)
@@ -283,11 +286,53 @@ def test_decoupler_splits_the_features():
     assert decoupler(constant).abs().max() < 1e-12
 
 
+@pytest.mark.parametrize('groups', [0, -1, 3])
+def test_decoupler_needs_groups_that_divide_the_channels(groups):
+    with pytest.raises(ValueError, match=f'decoupler_groups={groups} does not divide'):
+        Decoupler(CHANNELS, groups=groups)
+
+
 def test_decoupler_refuses_to_train_with_a_batch_of_one():
     decoupler = Decoupler(CHANNELS)
     with pytest.raises(ValueError, match='batch of one'):
         decoupler.train()(torch.randn(1, CHANNELS, 4, 4))
     decoupler.eval()(torch.randn(1, CHANNELS, 4, 4))
+
+
+# Figure 2
+
+
+def plain_level(x, skip, level):
+    x = conv(x, level.up[0].weight)
+    batch, channels, height, width = x.shape
+    up = torch.zeros(batch, channels // 4, 2 * height, 2 * width)
+    for dy in range(2):
+        for dx in range(2):
+            up[:, :, dy::2, dx::2] = x[:, 2 * dy + dx :: 4]
+    x = up + skip
+    for block in level.sfdh_blocks:
+        x = block(x)
+    return level.hfs_block(x)
+
+
+def test_a_level_adds_its_skip_and_ends_with_hfsblock():
+    level = shaken(DecoderLevel(LevelSettings(channels=CHANNELS, blocks=2)))
+    assert (len(level.sfdh_blocks), type(level.hfs_block)) == (2, HFSBlock)
+    x, skip = torch.randn(2, 2 * CHANNELS, 3, 2), torch.randn(2, CHANNELS, 6, 4)
+    torch.testing.assert_close(level(x, skip), plain_level(x, skip, level), rtol=1e-10, atol=1e-10)
+
+
+def test_a_sub_decoder_goes_from_coarse_to_fine():
+    part = shaken(SubDecoder([LevelSettings(channels=CHANNELS << i, blocks=1) for i in range(4)]))
+    skips = [torch.randn(1, CHANNELS << i, 32 >> i, 16 >> i) for i in range(4)]
+    x = bottom = torch.randn(1, CHANNELS << 4, 2, 1)
+    expected = []
+    for number in (3, 2, 1, 0):
+        x = part.levels[number](x, skips[number])
+        expected.insert(0, x)
+    for found, wanted in zip(part(skips, bottom), expected):
+        assert torch.equal(found, wanted)
+    assert part.to_residual(expected[0]).shape == (1, 3, 32, 16)
 
 
 # Eq. (7)
