@@ -595,6 +595,40 @@ def test_mistakes_of_all_kinds_are_told_in_one_pass(root, monkeypatch, capsys):
     assert '\n16. ' not in told
 
 
+def test_a_misspelled_type_or_argument_hides_no_other_mistake(root, monkeypatch, capsys):
+    opt = options()
+    opt['datasets']['train'].update(type='PairedFlipDatset', gt_sise=opt['datasets']['train'].pop('gt_size'))
+    opt['network_g'].update(num_maskz=4, encoder='nafnett')
+    opt['train']['stage_iter'] = [1, 1]
+    opt['train']['optim_g']['type'] = 'Adamm'
+    opt['train']['pixel_opt']['epz'] = 1e-3
+    opt['val']['val_freq'] = 'many'
+    assert run(opt, root=root, monkeypatch=monkeypatch) == 2
+    told = capsys.readouterr().err
+    for place in (
+        "datasets.train.type: 'PairedFlipDatset' is not registered (did you mean 'PairedFlipDataset'?)",
+        "datasets.train.gt_sise: nothing reads this key (did you mean 'gt_size'?)",
+        "network_g.num_maskz: AIBNet has no such option (did you mean 'num_masks'?)",
+        "encoder='nafnett': expected one of ufpnet, nafnet (did you mean 'nafnet'?)",
+        'train.stage_iter: [1, 1] adds up to 2',
+        "train.optim_g.type: 'Adamm': expected one of",
+        "train.pixel_opt.epz: AIBNetLoss has no such option (did you mean 'eps'?)",
+        "val.val_freq: 'many': expected a whole number",
+    ):
+        assert place in told
+    assert '\n8. ' in told
+    assert '\n9. ' not in told
+
+
+def test_what_is_misspelled_is_not_taken_for_left_out(root, monkeypatch, capsys):
+    """The option that is meant, and what hangs on it, are not judged by their defaults."""
+    opt = options()
+    opt['network_g']['freeze_encodr'] = opt['network_g'].pop('freeze_encoder')
+    assert run(opt, root=root, monkeypatch=monkeypatch) == 2
+    place = "network_g.freeze_encodr: AIBNet has no such option (did you mean 'freeze_encoder'?)"
+    assert capsys.readouterr().err == f'basicsr train: 1. {place}\n'
+
+
 def test_force_yml_adds_keys_that_the_schema_knows(root, monkeypatch, capsys):
     changes = (
         'train:amp=bf16',

@@ -78,10 +78,15 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         ArgumentsError: it names every argument that is wrong.
     """
     wrong = _wrong_values(arguments)
-    problems = [f'{name}={arguments[name]!r:.80}: expected {expected}' for name, expected in wrong.items()]
-    problems += _wrong_together(arguments, wrong)
+    problems = [*value_problems(arguments).values(), *_wrong_together(arguments, wrong)]
     if problems:
         raise ArgumentsError(problems)
+
+
+def value_problems(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Arguments whose own value is wrong, whatever goes together, and a text for each."""
+    wrong = _wrong_values(arguments)
+    return {name: f'{name}={arguments[name]!r:.80}: expected {expected}' for name, expected in wrong.items()}
 
 
 def _wrong_values(arguments: Mapping[str, Any]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What BasicSR's registries have under a name, and who owns it."""
 
+import difflib
 from typing import Any, Optional
 
 from ..errors import UserError
@@ -11,6 +12,13 @@ def registered(registry: Any, name: Any) -> Optional[Any]:
         if full in registry:
             return registry.get(full)
     return None
+
+
+def meant(registry: Any, name: Any) -> Optional[Any]:
+    """What is registered under the name, or under the one that a misspelled name comes close to, or None."""
+    found = registered(registry, name)
+    close = [] if found or not isinstance(name, str) else difflib.get_close_matches(name, list(registry.keys()), n=1)
+    return registered(registry, close[0]) if close else found
 
 
 def is_trusted(thing: Any) -> bool:

@@ -37,10 +37,7 @@ def check_options(opt: Mapping[str, Any]) -> Iterator[Problem]:
         yield problem('train.perceptual_opt', text)
     if network is None:
         return
-    with torch.device('meta'):  # no memory and no random numbers
-        net = AIBNet(**{key: value for key, value in network.items() if key != 'type'})
     yield from _check_plan(opt, train)
-    yield from _check_pretrained(opt, net)
     loading = opt.get('datasets', {}).get('train') or {}
     for key in ('batch_size_per_gpu', 'mini_batch_sizes'):
         sizes = loading.get(key)
@@ -49,8 +46,11 @@ def check_options(opt: Mapping[str, Any]) -> Iterator[Problem]:
                 f'datasets.train.{key}',
                 '1: AIBNet needs at least 2 images per process in training (batch norm of the Decoupler in HFSBlock '
                 'sees one value per channel and image)',
-                spoils=(),
+                spoils=(('network_g', 'hfs_block'),),
             )
+    with torch.device('meta'):  # no memory and no random numbers
+        net = AIBNet(**{key: value for key, value in network.items() if key != 'type'})
+    yield from _check_pretrained(opt, net)
 
 
 def _check_plan(opt: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Problem]:
@@ -93,7 +93,8 @@ def _check_pretrained(opt: Mapping[str, Any], net: AIBNet) -> Iterator[Problem]:
                     warnings.simplefilter('ignore')  # that nothing is copied is what we want
                     load(net, file)
             except CheckpointError as error:
-                yield problem(f'path.pretrain_network_{key}', str(error))
+                place = ('path', f'pretrain_network_{key}')
+                yield Problem(place, str(error), spoils=(place, ('network_g',)))
     has_weights = path.get('pretrain_network_g') or path.get('resume_state') or opt.get('auto_resume') or stages
     if not encoder and not has_weights and net.freeze_encoder:
         yield Problem(

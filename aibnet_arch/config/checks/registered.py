@@ -1,12 +1,14 @@
 """Checks of names that BasicSR's registries must know, and of the arguments that go with them."""
 
+import difflib
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...messages import did_you_mean
-from ...registries.lookup import registered
+from ...registries.lookup import meant, registered
 from ...registries.other_networks import how_to_get
-from ..problems import Problem, missing, problem
+from ..problems import Problem, missing, place_of, problem
 from ..schema.signatures import taken
 
 
@@ -45,15 +47,20 @@ def check_call(options: Any, registry: Any, place: str, given: tuple = ()) -> It
     if not options or not isinstance(options, Mapping):
         yield problem(place, f'expected keys and values, found {options!r}' if options else 'there is nothing in it')
         return
-    called = registered(registry, options.get('type'))
-    if called is None:
+    if registered(registry, options.get('type')) is None:
         yield from _check_name(options.get('type'), registry, f'{place}.type')
+    called = meant(registry, options.get('type'))
+    if called is None:
         return
     takes = taken(called)
-    for key in options:
-        if key != 'type' and key not in takes.parameters and not takes.takes_any:
-            text = f'{options["type"]} has no such option'
-            yield problem(f'{place}.{key}', text, did_you_mean(key, list(takes.parameters)))
-    for name, parameter in takes.parameters.items():
-        if parameter.default is parameter.empty and name not in (*options, *given):
-            yield missing(f'{place}.{name}', f': {options["type"]} needs it')
+    unknown = [key for key in options if key != 'type' and key not in takes.parameters and not takes.takes_any]
+    absent = [name for name in takes.parameters if name not in (*options, *given)]
+    # Until it is mended, nothing is known of an option that is meant.
+    spoiled = {key: difflib.get_close_matches(key, absent, n=1) for key in unknown}
+    for key in unknown:
+        text, fix = f'{called.__name__} has no such option', did_you_mean(key, list(takes.parameters))
+        spoils = tuple(place_of(f'{place}.{each}') for each in (key, *spoiled[key]))
+        yield problem(f'{place}.{key}', text, fix, spoils=spoils)
+    for name in absent:
+        if takes.parameters[name].default is inspect.Parameter.empty and [name] not in spoiled.values():
+            yield missing(f'{place}.{name}', f': {called.__name__} needs it')

@@ -13,7 +13,7 @@ from torch import nn
 
 from ...errors import OptionError
 from ...messages import LAYOUT, did_you_mean, printable
-from ...registries.lookup import registered
+from ...registries.lookup import meant, registered
 from ..problems import Place, Problem, Report, missing, problem
 from ..schema.declared import SECTIONS, keys_of_dataset, keys_of_model
 from ..schema.kinds import TESTING, TRAINING
@@ -63,7 +63,9 @@ def preflight(opt: dict, *, is_train: bool, auto_resume: bool = False, decode: s
     model = registered(MODEL_REGISTRY, given.get('model_type'))
     classes = {phase: registered(DATASET_REGISTRY, options.get('type')) for phase, options in datasets.items()}
 
-    of_datasets = {phase: keys_of_dataset(cls) for phase, cls in classes.items()}
+    of_datasets = {
+        phase: keys_of_dataset(meant(DATASET_REGISTRY, options.get('type'))) for phase, options in datasets.items()
+    }
     _check_schema(list(given_sections(given, keys_of_model(model), of_datasets)), report, is_train=is_train)
     report.add(check_registered({**given, 'datasets': datasets}))
     report.add(check_metrics(given, report))
@@ -142,13 +144,13 @@ def _check_model(
     if check is None:
         return
     opt = {'path': {}, **report.sound_part(opt), 'auto_resume': auto_resume}
-    opt = {key: value for key, value in opt.items() if not key.startswith('network_') or report.is_sound(key)}
+    found = []
     try:
-        found = list(check(opt if is_train else {**opt, 'train': None}))
+        for each in check(opt if is_train else {**opt, 'train': None}):
+            found.append(each)
     except Exception:  # whatever somebody's check raises over what is left out, which has been told
         if not report.problems:
             raise
-        return
     for each in found:
         each = each if isinstance(each, Problem) else Problem((), each)
         if all(report.is_sound(place) for place in each.spoiled):

@@ -1,5 +1,6 @@
 """Checks of networks and of the weights that they are to start from, before anything starts."""
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -10,7 +11,7 @@ from torch import nn
 
 from ...errors import CheckpointError
 from ...messages import printable
-from ...modeling.arguments import ArgumentsError
+from ...modeling.arguments import ArgumentsError, value_problems
 from ...modeling.signature import is_dense
 from ...registries.lookup import registered
 from ...weights.state_dicts import compare_keys, refuse_lost_weights
@@ -33,7 +34,11 @@ def check_networks(
     """
     path, report = opt['path'], report or Report()
     for key, network_opt in opt.items():
-        if not key.startswith('network_') or not network_opt or not report.is_sound(key):
+        if not key.startswith('network_') or not network_opt:
+            continue
+        wrong = list(_wrong_values(key, network_opt))
+        yield from wrong
+        if wrong or not report.is_sound(key):
             continue
         network, texts = _built(network_opt)
         yield from (problem(key, text) for text in texts)
@@ -51,6 +56,19 @@ def check_networks(
         param_key, strict = path.get(keys['param_key'], 'params'), path.get(keys['strict'], True)
         for text in weight_problems(network, file, param_key=param_key, strict=strict):
             yield problem(f'{key}, to be resumed' if resumed else f'path.pretrain_{key}', text)
+
+
+def _wrong_values(key: str, network_opt: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with single arguments of an AIBNet; what is known to be wrong has been left out."""
+    from basicsr.utils.registry import ARCH_REGISTRY
+
+    from ...modeling import AIBNet
+
+    if registered(ARCH_REGISTRY, network_opt.get('type')) is AIBNet:
+        arguments = {name: each.default for name, each in inspect.signature(AIBNet).parameters.items()}
+        arguments.update((key, value) for key, value in network_opt.items() if key in arguments)
+        for name, text in value_problems(arguments).items():
+            yield problem(key, f'AIBNet cannot be built with these options: {text}', spoils=((key, name),))
 
 
 def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Sequence[str]]:
