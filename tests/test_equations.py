@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from aibnet_arch.losses.aibnet_loss import AIBNetLoss, laplacian
 from aibnet_arch.modeling.decoder_level import DecoderLevel
-from aibnet_arch.modeling.decoupler import Decoupler
+from aibnet_arch.modeling.decoupler import Decoupler, filtered
 from aibnet_arch.modeling.hfs_block import HFSBlock, MaskedAttention
 from aibnet_arch.modeling.layers import LayerNorm2d
 from aibnet_arch.modeling.level_settings import LevelSettings
@@ -284,6 +284,12 @@ def test_decoupler_splits_the_features(groups):
     torch.testing.assert_close(low + decoupler(x), x)
     constant = torch.randn(1, 2 * CHANNELS, 1, 1).expand(1, 2 * CHANNELS, 6, 5)
     assert decoupler(constant).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize('width', [2, 3, 5])
+def test_filters_of_each_position_that_are_all_the_same_are_one_filter(width):
+    x, filters = torch.randn(2, CHANNELS, 4, width), torch.rand(2, 2, 9, 1, 1)
+    torch.testing.assert_close(filtered(x, filters.expand(2, 2, 9, 4, width)), filtered(x, filters))
 
 
 @pytest.mark.parametrize('groups', [0, -1, 3])

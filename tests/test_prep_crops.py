@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -55,6 +56,17 @@ def test_windows_without_detail_are_left_out_but_never_all():
     assert crop.chosen(faint) == [(32, 64)]
     assert DetailedCrop(32, 32, most_db=70).chosen(faint) == [(32, 64)]
     assert len(crop.chosen(np.zeros_like(faint))) == len(crop.windows(height=64, width=128))
+
+
+def test_the_limit_is_a_psnr_of_the_blurred_window():
+    rng = np.random.default_rng(0)
+    picture = np.full((32, 64, 3), 90, np.uint8)
+    picture[:, :32] = rng.integers(0, 256, (32, 32, 3))
+    picture[:, 32:] = rng.integers(85, 96, (32, 32, 3))
+    blurred = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 2)
+    psnr = 10 * np.log10(255**2 / np.square(picture - blurred)[:, 32:].mean())
+    assert DetailedCrop(32, 32, most_db=psnr + 0.01).chosen(picture) == [(0, 0), (0, 32)]
+    assert DetailedCrop(32, 32, most_db=psnr - 0.01).chosen(picture) == [(0, 0)]
 
 
 def test_what_is_stored_of_detailed_crops_is_numbered_without_gaps():
