@@ -17,9 +17,9 @@ import pytest
 NAMES = ('chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome')
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def browser():
-    """A headless Chromium."""
+    """A headless Chromium; ended with the file of tests, since one process can drive one at a time."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
