@@ -3,14 +3,21 @@
 import difflib
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Optional
 
 LAYOUT = '\n\t'  # of a whole message
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """' (did you mean X?)' if one of `known` is close to `name`, else an empty string."""
+def closest(name: str, known: Iterable[str]) -> Optional[str]:
+    """The one of `known` that a misspelled name seems to mean, or None."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.6)
-    return f' (did you mean {close[0]!r}?)' if close else ''
+    return close[0] if close else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """' (did you mean X?)' if one of `known` is close to `name`, else an empty string."""
+    close = closest(name, known)
+    return '' if close is None else f' (did you mean {close!r}?)'
 
 
 def some(names: Iterable[object], most: int = 10) -> str:

@@ -77,8 +77,8 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     Raises:
         ArgumentsError: it names every argument that is wrong.
     """
-    wrong = _wrong_values(arguments)
-    problems = [*value_problems(arguments).values(), *_wrong_together(arguments, wrong)]
+    wrong = value_problems(arguments)
+    problems = [*wrong.values(), *_wrong_together(arguments, wrong)]
     if problems:
         raise ArgumentsError(problems)
 

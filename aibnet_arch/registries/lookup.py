@@ -1,9 +1,9 @@
 """What BasicSR's registries have under a name, and who owns it."""
 
-import difflib
 from typing import Any, Optional
 
 from ..errors import UserError
+from ..messages import closest
 
 
 def registered(registry: Any, name: Any) -> Optional[Any]:
@@ -17,8 +17,7 @@ def registered(registry: Any, name: Any) -> Optional[Any]:
 def meant(registry: Any, name: Any) -> Optional[Any]:
     """What is registered under the name, or under the one that a misspelled name comes close to, or None."""
     found = registered(registry, name)
-    close = [] if found or not isinstance(name, str) else difflib.get_close_matches(name, list(registry.keys()), n=1)
-    return registered(registry, close[0]) if close else found
+    return found or (registered(registry, closest(name, registry.keys())) if isinstance(name, str) else None)
 
 
 def is_trusted(thing: Any) -> bool:

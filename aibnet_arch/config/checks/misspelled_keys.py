@@ -4,12 +4,12 @@ The schema declares what is read (`config/schema/`), and other packages' classes
 losses and metrics are declared by signatures: see `registered`; those of optimizers and schedules: see `training`.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from pydantic import BaseModel
 
+from ...messages import closest
 from ..problems import Problem, place_of
 from ..schema.declared import ERROR, UNKNOWN, names, submodel
 from .sections import Given
@@ -58,12 +58,12 @@ def _misspelled(given: Given, path: tuple[str, ...], sections: Sequence[Given]) 
     below = None if above else _other_section(key, given, sections)
     if below:
         return Problem(place, 'nothing reads this key', f' (it belongs {below})', spoils=())
-    close = difflib.get_close_matches(key, names(model) if model else [], n=1)
-    if not close:
+    close = closest(key, names(model) if model else [])
+    if close is None:
         return Problem(place, 'nothing reads this key', spoils=())
     # Until it is mended, nothing is known of the key that is meant.
-    meant = () if close[0] in beside else ((*place[:-1], close[0]),)
-    return Problem(place, 'nothing reads this key', f' (did you mean {close[0]!r}?)', spoils=meant)
+    meant = () if close in beside else ((*place[:-1], close),)
+    return Problem(place, 'nothing reads this key', f' (did you mean {close!r}?)', spoils=meant)
 
 
 def _other_section(key: str, given: Given, sections: Sequence[Given]) -> Optional[str]:

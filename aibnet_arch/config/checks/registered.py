@@ -1,11 +1,10 @@
 """Checks of names that BasicSR's registries must know, and of the arguments that go with them."""
 
-import difflib
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...messages import did_you_mean
+from ...messages import closest, did_you_mean
 from ...registries.lookup import meant, registered
 from ...registries.other_networks import how_to_get
 from ..problems import Problem, missing, place_of, problem
@@ -56,11 +55,11 @@ def check_call(options: Any, registry: Any, place: str, given: tuple = ()) -> It
     unknown = [key for key in options if key != 'type' and key not in takes.parameters and not takes.takes_any]
     absent = [name for name in takes.parameters if name not in (*options, *given)]
     # Until it is mended, nothing is known of an option that is meant.
-    spoiled = {key: difflib.get_close_matches(key, absent, n=1) for key in unknown}
+    spoiled = {key: closest(key, absent) for key in unknown}
     for key in unknown:
         text, fix = f'{called.__name__} has no such option', did_you_mean(key, list(takes.parameters))
-        spoils = tuple(place_of(f'{place}.{each}') for each in (key, *spoiled[key]))
+        spoils = tuple(place_of(f'{place}.{each}') for each in (key, spoiled[key]) if each)
         yield problem(f'{place}.{key}', text, fix, spoils=spoils)
     for name in absent:
-        if takes.parameters[name].default is inspect.Parameter.empty and [name] not in spoiled.values():
+        if takes.parameters[name].default is inspect.Parameter.empty and name not in spoiled.values():
             yield missing(f'{place}.{name}', f': {called.__name__} needs it')

@@ -11,6 +11,7 @@ from torch import nn
 
 from ...errors import CheckpointError
 from ...messages import printable
+from ...modeling import AIBNet
 from ...modeling.arguments import ArgumentsError, value_problems
 from ...modeling.signature import is_dense
 from ...registries.lookup import registered
@@ -62,8 +63,6 @@ def _wrong_values(key: str, network_opt: Mapping[str, Any]) -> Iterator[Problem]
     """What is wrong with single arguments of an AIBNet; what is known to be wrong has been left out."""
     from basicsr.utils.registry import ARCH_REGISTRY
 
-    from ...modeling import AIBNet
-
     if registered(ARCH_REGISTRY, network_opt.get('type')) is AIBNet:
         arguments = {name: each.default for name, each in inspect.signature(AIBNet).parameters.items()}
         arguments.update((key, value) for key, value in network_opt.items() if key in arguments)
@@ -74,8 +73,6 @@ def _wrong_values(key: str, network_opt: Mapping[str, Any]) -> Iterator[Problem]
 def _built(network_opt: Mapping[str, Any]) -> tuple[Optional[nn.Module], Sequence[str]]:
     """The network, or why there is none, a text for each reason."""
     from basicsr.utils.registry import ARCH_REGISTRY
-
-    from ...modeling import AIBNet
 
     # Not by BasicSR's build_network: it opens BasicSR's log, which then never gets its file.
     cls: Any = registered(ARCH_REGISTRY, network_opt['type'])
