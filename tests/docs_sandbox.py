@@ -42,8 +42,9 @@ SMALL_NETWORKS = {
     'NAFNetLocal': _NAFNET,
     'Restormer': {'dim': 8, 'num_blocks': [1, 1, 1, 1], 'num_refinement_blocks': 1, 'heads': [1, 1, 1, 1]},
 }
-# What would take long, and what takes its place.
+# What would take long, and what takes its place; a limit of memory also counts what the tests' own process holds.
 SHORTER = {
+    '--memory 2GB': '--memory 8GB',
     '--count 40': '--count 1 --total-iter 6 --longest 1',
     '--count 100 --signal TERM --group': '--count 1 --signal TERM',
     '--total-iter 700 --longest 2.5': '--total-iter 200 --longest 0',
