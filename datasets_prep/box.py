@@ -2,11 +2,12 @@
 
     python -m datasets_prep.box --output datasets/box
 
-makes ``train/{blur_crops,sharp_crops}.lmdb`` and ``test/{input,target}.lmdb`` below the output, and LICENCES.md, which
-lists author and licence of each picture. The photographs are those of small_pictures.csv, and those of
-box_pictures.csv, which add houses, streets, people and writing; they are kept below OUTPUT/photographs. The blur is
-that of `datasets_prep.shake`. The test pictures are others than the training pictures; of each the first exposure is
-left sharp. Training crops are of those places where blur can take something away (`DetailedCrop`).
+makes ``train/{blur_crops,sharp_crops}.lmdb``, ``test/{input,target}.lmdb`` and ``sharp/{input,target}.lmdb`` below the
+output, and LICENCES.md, which lists author and licence of each picture. The photographs are those of
+small_pictures.csv, and those of box_pictures.csv, which add houses, streets, people and writing; they are kept below
+OUTPUT/photographs. The blur is that of `datasets_prep.shake`. The test pictures are others than the training pictures:
+in ``test`` they are shaken, in ``sharp`` they are as they were, to be left alone. Training crops are of those places
+where blur can take something away (`DetailedCrop`).
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from pathlib import Path
 
 from aibnet_arch.files import write_bytes, write_text
 from datasets_prep.cli import add_workers_argument, new_parser, run
-from datasets_prep.crops import Crop, DetailedCrop
+from datasets_prep.crops import DetailedCrop
 from datasets_prep.images import decode
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair
-from datasets_prep.shake import ShakeSettings, pairs_of_files
+from datasets_prep.shake import Shaken, ShakeSettings, pairs_of_files
 from datasets_prep.small import LIST, Picture, licences, listed_pictures, read_pictures
 
 MORE = Path(__file__).with_name('box_pictures.csv')
 TRAIN = ShakeSettings(exposures=10, path=12, turn=0.8, part_path=10, noise=0.01, quality=80, boost=1.5)
-SETTINGS = {'train': TRAIN, 'test': replace(TRAIN, exposures=4, sharp=0.25, largest_side=600)}
+SETTINGS = {
+    'train': replace(TRAIN, exposures=14, defocus=0.3, video=0.25),
+    'test': replace(TRAIN, exposures=4, sharp=0.25, largest_side=600),
+}
 # Each picture is reduced at least to this: it rids a small one, too, of noise and of what compression did to it.
 LARGEST_SCALE = 0.8
 CROP, STEP = 160, 140
@@ -58,24 +62,32 @@ def pairs_of_set(pictures: Sequence[Picture], folder: Path, *, contents: dict[st
     return pairs
 
 
+def is_left_alone(pair: Pair) -> bool:
+    """Whether input and target are the same."""
+    return isinstance(pair.lq, Shaken) and pair.lq.is_left_alone
+
+
+def set_of(pairs: Sequence[Pair], folder: Path, *, name: str) -> PairedSet:
+    """What is to be written: crops for training, whole pictures else."""
+    crop = DetailedCrop(CROP, STEP) if name == 'train' else None
+    lq, gt = ('blur_crops', 'sharp_crops') if crop else ('input', 'target')
+    source = f'box: {SETTINGS["train" if crop else "test"]}, scale {LARGEST_SCALE}' + (f', {crop}' if crop else '')
+    return PairedSet(pairs, folder / f'{lq}.lmdb', folder / f'{gt}.lmdb', crop, source)
+
+
 def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None) -> None:
-    """Make both sets below `output`; finished sets are recognised and left alone.
+    """Make all sets below `output`; finished sets are recognised and left alone.
 
     Raises:
         PrepError: see :func:`datasets_prep.small.read_pictures`, and datasets_prep.lmdb_writer.
     """
     contents = read_pictures(pictures, debs, download=True, lists=f'{LIST.name} or {MORE.name}')
-    sets = []
-    parts: dict[str, tuple[str, str, Crop | None]] = {
-        'train': ('blur_crops', 'sharp_crops', DetailedCrop(CROP, STEP)),
-        'test': ('input', 'target', None),
+    pairs = {
+        name: pairs_of_set(pictures, output / 'photographs' / name, contents=contents, name=name) for name in SETTINGS
     }
-    for name, (lq, gt, crop) in parts.items():
-        pairs = pairs_of_set(pictures, output / 'photographs' / name, contents=contents, name=name)
-        folder = output / name
-        source = f'box: {SETTINGS[name]}, scale {LARGEST_SCALE}' + (f', {crop}' if crop else '')
-        sets.append(PairedSet(pairs, folder / f'{lq}.lmdb', folder / f'{gt}.lmdb', crop, source))
-    prepare(sets, workers=workers)
+    pairs['sharp'] = [pair for pair in pairs['test'] if is_left_alone(pair)]
+    pairs['test'] = [pair for pair in pairs['test'] if not is_left_alone(pair)]
+    prepare([set_of(found, output / name, name=name) for name, found in pairs.items()], workers=workers)
     write_text(output / 'LICENCES.md', licences(pictures))
 
 

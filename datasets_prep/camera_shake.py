@@ -26,7 +26,7 @@ class MovingPart:
 
     Attributes:
         mask: (H, W) float32 in [0, 1], in the sharp picture.
-        path: its own path, which comes on top of the camera's, (FRAMES, 2) pixels, x before y.
+        path: its own path, which comes on top of the camera's, (frames, 2) pixels, x before y.
     """
 
     mask: np.ndarray
@@ -38,8 +38,8 @@ class Shake:
     """One exposure.
 
     Attributes:
-        camera: (FRAMES, 2) pixels, x before y.
-        turns: about the picture's centre, (FRAMES,) degrees.
+        camera: (frames, 2) pixels, x before y.
+        turns: about the picture's centre, (frames,) degrees.
         parts: moving parts, each before those that come earlier.
     """
 
@@ -50,15 +50,24 @@ class Shake:
     def expose(self, light: np.ndarray) -> np.ndarray:
         """The mean of the frames: (H, W, 3) float32, linear light -> the same."""
         total = np.zeros_like(light)
-        for frame in range(FRAMES):
-            camera, turn = self.camera[frame], self.turns[frame]
+        for frame, (camera, turn) in enumerate(zip(self.camera, self.turns)):
             seen = warp(light, camera, turn)
             for part in self.parts:
                 place = camera + part.path[frame]
                 mask = warp(part.mask, place, turn)[..., None]
                 seen += mask * (warp(light, place, turn) - seen)
             total += seen
-        return total / FRAMES
+        return total / len(self.camera)
+
+    def filmed(self, count: int) -> Shake:
+        """The same exposure as a mean of `count` frames of a video, an odd number, seen from the one in the middle."""
+        frames = np.linspace(0, len(self.camera) - 1, count).round().astype(int)
+
+        def thinned(path: np.ndarray) -> np.ndarray:
+            return path[frames] - path[frames[count // 2]]
+
+        parts = [MovingPart(part.mask, thinned(part.path)) for part in self.parts]
+        return Shake(thinned(self.camera), thinned(self.turns), parts)
 
 
 def random_path(length: float, rng: np.random.Generator) -> np.ndarray:

@@ -5,7 +5,9 @@
 makes input.lmdb and target.lmdb below the output. Of each picture several exposures are drawn: most with the camera
 shaking in any direction, some with a steady camera before moving parts, and some that are sharp, where input and
 target are the same, so that a network learns to leave sharp pictures alone. Pictures should be sharp and larger than
---largest-side, so that reducing them rids them of noise and of what compression did to them.
+--largest-side, so that reducing them rids them of noise and of what compression did to them. With --defocus a share is
+out of focus in both, the target too, and with --video a share is the mean of a few frames, with the ghosts of slow
+video.
 """
 
 from __future__ import annotations
@@ -25,12 +27,17 @@ from datasets_prep.camera_shake import MovingPart, Shake, random_path, random_tu
 from datasets_prep.cli import add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import raise_if_any
+from datasets_prep.focus import draw_defocus
 from datasets_prep.images import load, reduced
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Made, Pair, index_by_key
-from datasets_prep.sensor import Sensor, to_light
+from datasets_prep.sensor import Sensor, to_light, to_picture
 from datasets_prep.trees import pictures
+
+SHARES = ('sharp', 'steady', 'defocus', 'video')
+FEWEST_FRAMES, MOST_FRAMES = 3, 11  # of an exposure that is the mean of a video's frames
+FASTER = 2  # as far do things move in it
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,8 @@ class ShakeSettings:
         turn: longest walk of its turn, degrees.
         parts: most moving parts.
         part_path: longest own path of a part, pixels.
+        defocus: share of the exposures that are out of focus, as a whole or in part, before they are blurred.
+        video: share of the shaken exposures that are means of 3 to 11 frames, of paths twice as long.
         boost: how much brighter than white clipped lights were at most.
         noise: largest deviation of the noise of white, in linear light.
         quality: lowest quality of JPEG; a third of the exposures is not compressed.
@@ -59,6 +68,8 @@ class ShakeSettings:
     turn: float = 1.2
     parts: int = 2
     part_path: float = 14.0
+    defocus: float = 0.0
+    video: float = 0.0
     boost: float = 2.0
     noise: float = 0.02
     quality: int = 75
@@ -74,7 +85,7 @@ class ShakeSettings:
         """What is out of range, a message each."""
         for field in fields(self):
             value, flag = getattr(self, field.name), f'--{field.name.replace("_", "-")}'
-            if field.name in ('sharp', 'steady') and not 0 <= value <= 1:
+            if field.name in SHARES and not 0 <= value <= 1:
                 yield f'{flag} {value}: expected a share from 0 to 1'
             elif field.name == 'quality' and not 1 <= value <= 100:
                 yield f'{flag} {value}: expected a quality from 1 to 100'
@@ -86,17 +97,20 @@ class ShakeSettings:
 
 def draw_shake(height: int, width: int, *, settings: ShakeSettings, rng: np.random.Generator) -> Shake:
     """Draw what moves during an exposure of H x W pixels."""
+    filmed = bool(settings.video) and rng.random() < settings.video
+    reach = FASTER if filmed else 1
     steady = rng.random() < settings.steady
     count = rng.integers(1 if steady else 0, settings.parts + 1) if settings.parts else 0
     parts = [
-        MovingPart(soft_blob(height, width, rng), random_path(rng.uniform(0, settings.part_path), rng))
+        MovingPart(soft_blob(height, width, rng), random_path(rng.uniform(0, reach * settings.part_path), rng))
         for _ in range(count)
     ]
-    return Shake(
-        camera=random_path(rng.uniform(0, 1.0 if steady else settings.path), rng),
+    shake = Shake(
+        camera=random_path(rng.uniform(0, 1.0 if steady else reach * settings.path), rng),
         turns=random_turns(rng.uniform(0, 0.1 if steady else settings.turn), rng),
         parts=parts,
     )
+    return shake.filmed(int(rng.choice(range(FEWEST_FRAMES, MOST_FRAMES + 1, 2)))) if filmed else shake
 
 
 def draw_sensor(settings: ShakeSettings, rng: np.random.Generator) -> Sensor:
@@ -127,10 +141,16 @@ class Shaken(Made):
     side: int
     settings: ShakeSettings
 
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether the exposure is left sharp."""
+        return self.number < self.settings.left_alone
+
     def make(self) -> np.ndarray:
         """The side's picture, (H, W, 3) uint8 BGR, the same each time."""
-        target = _target(self.path, self.settings.largest_side)
-        if self.side and self.number >= self.settings.left_alone:
+        picture = _target(self.path, self.settings.largest_side)
+        target = _focused(picture, f'{self.key}-{self.number}', self.settings)
+        if self.side and not self.is_left_alone:
             return target
         rng = _random_numbers(self.key, self.settings)
         for number in range(self.number):
@@ -153,6 +173,14 @@ def pairs_of_files(files: Mapping[str, FilePath], *, settings: ShakeSettings) ->
 
 def _random_numbers(key: str, settings: ShakeSettings) -> np.random.Generator:
     return np.random.default_rng([settings.seed, *hashlib.sha256(key.encode()).digest()])
+
+
+def _focused(target: np.ndarray, key: str, settings: ShakeSettings) -> np.ndarray:
+    """The picture as the exposure's lens shows it; random numbers of its own, so that the rest is as without."""
+    rng = _random_numbers(f'focus of {key}', settings)
+    if rng.random() >= settings.defocus:
+        return target
+    return to_picture(draw_defocus(*target.shape[:2], rng=rng).soften(to_light(target)))
 
 
 def _expose(

@@ -1,5 +1,7 @@
 """Camera shake, moving parts and the sensor: the generator of datasets_prep.shake."""
 
+from dataclasses import replace
+
 import cv2
 import lmdb
 import numpy as np
@@ -7,10 +9,11 @@ import pytest
 
 from datasets_prep.camera_shake import FRAMES, MovingPart, Shake, random_path, random_turns, soft_blob
 from datasets_prep.cli import run
+from datasets_prep.focus import Defocus, disc
 from datasets_prep.images import reduced
 from datasets_prep.pairs import Pair
 from datasets_prep.sensor import Sensor, to_light, to_picture
-from datasets_prep.shake import ShakeSettings, _expose, _random_numbers, main, pairs_of_files
+from datasets_prep.shake import ShakeSettings, _expose, _focused, _random_numbers, main, pairs_of_files
 
 STILL = np.zeros((FRAMES, 2))
 
@@ -29,8 +32,15 @@ def photograph(height=96, width=128):
 def shaken_pairs(key, sharp, *, settings):
     """All exposures of a picture, drawn one after the other."""
     rng, target = _random_numbers(key, settings), reduced(sharp, settings.largest_side)
-    numbers = range(settings.exposures)
-    return [Pair(f'{key}-{number}', *_expose(target, number, settings=settings, rng=rng)) for number in numbers]
+    focused = [_focused(target, f'{key}-{number}', settings) for number in range(settings.exposures)]
+    return [
+        Pair(f'{key}-{number}', *_expose(picture, number, settings=settings, rng=rng))
+        for number, picture in enumerate(focused)
+    ]
+
+
+def steps(picture):
+    return np.abs(np.diff(picture.astype(int), axis=1)).mean()
 
 
 def entries(folder):
@@ -136,6 +146,56 @@ def test_pairs_hang_on_the_key_and_the_seed_alone():
     assert not np.array_equal(first[-1].lq, seed[-1].lq)
     assert np.array_equal(first[0].lq, first[0].gt)  # one of three is left sharp
     assert all(not np.array_equal(pair.lq, pair.gt) and np.array_equal(pair.gt, photograph()) for pair in first[1:])
+
+
+def test_out_of_focus_the_target_is_soft_too_and_the_rest_as_without():
+    plain, soft = (
+        shaken_pairs('a', photograph(), settings=ShakeSettings(exposures=3, sharp=0.4, defocus=share))
+        for share in (0.0, 1.0)
+    )
+    assert np.array_equal(soft[0].lq, soft[0].gt) and not np.array_equal(soft[0].gt, plain[0].gt)
+    for before, after in zip(plain, soft):
+        assert (
+            np.abs(np.diff(after.gt.astype(int), axis=1)).mean() < np.abs(np.diff(before.gt.astype(int), axis=1)).mean()
+        )
+    # The same noise and the same shake, of a softer picture.
+    assert np.corrcoef(plain[2].lq.ravel(), soft[2].lq.ravel())[0, 1] > 0.8
+
+
+def test_a_disc_takes_no_light_and_a_mask_says_where(rng):
+    light = rng.random((40, 60, 3), np.float32)
+    mask = np.zeros((40, 60), np.float32)
+    mask[:, 30:] = 1
+    soft = Defocus(2.5, mask).soften(light)
+    assert np.array_equal(soft[:, :30], light[:, :30])
+    assert soft[:, 33:].std() < 0.5 * light[:, 33:].std()
+    assert [disc(radius).sum() for radius in (0.5, 2.0, 3.7)] == pytest.approx([1, 1, 1])
+    assert disc(0.5).shape == (3, 3) and disc(3.7).shape == (9, 9)
+
+
+@pytest.mark.parametrize('count', [3, 7, 11])
+def test_a_video_has_few_frames_and_is_seen_from_the_one_in_the_middle(count, rng):
+    path = random_path(24, rng)
+    filmed = Shake(path, random_turns(1, rng), [MovingPart(np.ones((9, 9)), path)]).filmed(count)
+    assert len(filmed.camera) == len(filmed.turns) == len(filmed.parts[0].path) == count
+    assert not filmed.camera[count // 2].any() and not filmed.turns[count // 2]
+    assert filmed.camera[-1] - filmed.camera[0] == pytest.approx(path[-1] - path[0])
+
+
+def test_slow_video_shows_ghosts():
+    light = np.zeros((65, 65, 3), np.float32)
+    light[32, 32] = 1
+    path = np.stack((np.linspace(-16, 16, FRAMES), np.zeros(FRAMES)), axis=1)
+    seen = Shake(path, np.zeros(FRAMES)).filmed(3).expose(light)[32, :, 0]
+    assert np.flatnonzero(seen > 0.3).tolist() == [16, 32, 48]
+
+
+def test_video_changes_the_blurred_side_alone():
+    settings = ShakeSettings(exposures=6, sharp=0)
+    plain = shaken_pairs('a', photograph(), settings=settings)
+    filmed = shaken_pairs('a', photograph(), settings=replace(settings, video=1.0))
+    assert all(np.array_equal(pair.gt, photograph()) for pair in plain + filmed)
+    assert not any(np.array_equal(one.lq, two.lq) for one, two in zip(plain, filmed))
 
 
 def test_a_folder_becomes_two_lmdb_folders(tmp_path):

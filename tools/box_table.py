@@ -1,6 +1,6 @@
 """Figures of the weights in the box, beside what else there is, in one run: for their model card.
 
-    python -m tools.box_table --shaken datasets/box/test --real datasets/real7 datasets/real11 --output box_table
+    python -m tools.box_table --shaken datasets/box/test datasets/box/sharp --real datasets/real7 --output box_table
 
 Shaken pictures are those that `datasets_prep.box` keeps apart, real ones pairs of `datasets_prep.video`. Unsharp mask,
 Richardson-Lucy and Wiener run with the setting of a small grid that is best on every third picture of the set, whose

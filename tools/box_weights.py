@@ -1,6 +1,7 @@
 """The file of the weights in the box, made from a training run.
 
-    python -m tools.box_weights --experiment experiments/AIBNet-box --version 1.0 --test datasets/box/test
+    python -m tools.box_weights --experiment experiments/AIBNet-box --version 1.0 \\
+        --test datasets/box/test datasets/box/sharp
 
 takes the averaged weights of the newest whole checkpoint (--iteration: of another), leaves out sub-decoders that are
 not trained yet, stores them as float16 under `params`, where readers look first, and writes what they are beside them:
@@ -118,7 +119,7 @@ def make(arguments: argparse.Namespace) -> int:
     window = Wanted.of(weights).window if arguments.window is None else arguments.window or None
     state = network.state_dict()
     stored = as_float16(state) if arguments.precision == 'float16' else dict(state)
-    pairs = list(samples(arguments.test))
+    pairs = [pair for folder in arguments.test for pair in samples(folder)]
     found = dict(figures(measured(network_of(stored), window=window, pairs=pairs)))
     if arguments.precision == 'float16':
         before = figures(measured(network, window=window, pairs=pairs))
@@ -151,7 +152,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--experiment', type=Path, required=True, help='folder of the run')
     parser.add_argument('--iteration', type=int, help='of the checkpoint (the newest)')
-    parser.add_argument('--test', type=Path, required=True, help='folder of the test set of datasets_prep.box')
+    parser.add_argument(
+        '--test', nargs='+', type=Path, required=True, help='the folders test and sharp of datasets_prep.box'
+    )
     parser.add_argument('--version', required=True, help='of the weights')
     parser.add_argument('--name', default='AIBNet box', help='of the weights (%(default)s)')
     parser.add_argument('--window', type=int, help="pixels; 0: none (the training's val.window)")
