@@ -36,7 +36,7 @@ class Numbers(Dataset):
         return index, random.random(), float(np.random.rand()), float(torch.rand(1))
 
 
-def batches(count, *, batch, total, first=0, workers=0, seed=1, replicas=1, rank=0, ratio=1):
+def batches(count, *, batch, total, first=0, workers=0, seed=1, replicas=1, rank=0, ratio=1, fixed=None):
     """All batches of a run from iteration `first` on, as the trainer's loop sees them."""
     dataset = TracedDataset(Numbers(count))
     sampler = ScheduledSampler(
@@ -48,6 +48,7 @@ def batches(count, *, batch, total, first=0, workers=0, seed=1, replicas=1, rank
         total_iter=total,
         first_iter=first,
         seed=seed,
+        fixed_crops=fixed,
     )
     loader = DataLoader(dataset, batch_size=batch, sampler=sampler, num_workers=workers, drop_last=True)
     result = []
@@ -122,6 +123,22 @@ def test_memory_is_pinned_where_a_gpu_takes_it(monkeypatch):
 def test_random_numbers_differ_from_sample_to_sample_and_epoch_to_epoch():
     drawn = [number for batch in batches(6, batch=3, total=8) for number in batch[1]]
     assert len(set(drawn)) == len(drawn) == 24
+
+
+@pytest.mark.parametrize('fixed', [4, 12, 30])
+def test_fixed_crops_are_the_same_in_every_epoch_and_spread_over_the_pictures(fixed):
+    every = batches(12, batch=2, total=fixed, fixed=fixed)  # two epochs
+    samples = [sample for batch in every for sample in zip(*batch)]
+    first, second = samples[:fixed], samples[fixed:]
+    assert sorted(first) == sorted(second)
+    assert first != second
+    assert len({sample[1] for sample in first}) == fixed
+    counts = [sum(sample[0] == picture for sample in first) for picture in range(12)]
+    assert max(counts) - min(counts) <= 1
+    assert batches(12, batch=2, total=fixed, fixed=fixed, seed=2)[0] != every[0]
+    halves = [batches(12, batch=1, total=fixed, fixed=fixed, replicas=2, rank=rank) for rank in (0, 1)]
+    shared = [tuple(part[0] for part in batch) for both in zip(*halves) for batch in both]
+    assert sorted(shared[:fixed]) == sorted(first)  # two processes, one sample after the other
 
 
 def test_every_sample_comes_once_an_epoch_and_the_seed_changes_the_order():

@@ -71,6 +71,8 @@ class TrainPipeline:
                 STOP.close()
                 self._val_loaders = []
                 _end_workers()
+                if hasattr(self._model, 'release'):
+                    self._model.release()
                 self._resuming.release()
 
     def parse_options(self, root_path: str, is_train: bool) -> tuple[dict, Any]:

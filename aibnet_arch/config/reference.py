@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from .schema.aibnet import OF_AIBNET_MODEL, Tiles, WeightsRun
+from .schema.aibnet import OF_AIBNET_MODEL, FrozenCache, Tiles, WeightsRun
 from .schema.datasets import OF_DATASETS, Loading, Storage
 from .schema.kinds import OneOf, Told
 from .schema.models import OF_MODELS
@@ -74,7 +74,12 @@ def _others() -> dict[tuple[str, type[BaseModel]], list[str]]:
 
 _BELOW: dict[str, dict[str, type[BaseModel]]] = {
     '': {'`dist_params:`': DistParams},
-    'train': {'`optim_g:` and other optimizers': Optimizer, '`scheduler:`': Scheduler, '`*_opt:`, losses': Loss},
+    'train': {
+        '`optim_g:` and other optimizers': Optimizer,
+        '`scheduler:`': Scheduler,
+        '`*_opt:`, losses': Loss,
+        '`frozen_cache:`': FrozenCache,
+    },
     'val': {'`metrics.<name>:`': Metric, '`page:`': Page, '`tiles:`': Tiles},
     'logger': {'`wandb:`': Wandb},
 }

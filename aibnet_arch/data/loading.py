@@ -36,6 +36,7 @@ def train_loader(dataset: TracedDataset, opt: Mapping[str, Any], *, first_iter: 
         total_iter=int(opt['train']['total_iter']),
         first_iter=first_iter,
         seed=opt['manual_seed'],
+        fixed_crops=options.get('fixed_crops'),
     )
     workers = options['num_worker_per_gpu'] * gpus
     # Whether workers are new or not makes no difference to the samples, each has its own seed.

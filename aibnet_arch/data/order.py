@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Iterator, Sized
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ class ScheduledSampler(Sampler):
         batch_size: samples of a batch of this process.
         first_iter: iterations done before (0 for a new run).
         seed: manual_seed.
+        fixed_crops: an epoch has so many samples, spread evenly over the pictures, in place of `ratio`, and each draws
+            the same random numbers in every epoch.
 
     Raises:
         UserError: the epoch is shorter than one batch.
@@ -45,10 +47,11 @@ class ScheduledSampler(Sampler):
         total_iter: int,
         first_iter: int,
         seed: int,
+        fixed_crops: Optional[int] = None,
     ) -> None:
-        self._dataset = dataset
+        self._dataset, self._fixed_crops = dataset, fixed_crops
         self._processes, self._rank = processes, rank
-        self._num_samples = math.ceil(len(dataset) * ratio / processes)
+        self._num_samples = math.ceil((fixed_crops or len(dataset) * ratio) / processes)
         self.batches_per_epoch = self._num_samples // batch_size
         if not self.batches_per_epoch:
             raise UserError(
@@ -78,7 +81,11 @@ class ScheduledSampler(Sampler):
         for position in range(start * self._batch_size, stop * self._batch_size):
             # N processes with batches of B see the samples that one process with batches of N B sees.
             place = position * self._processes + self._rank
-            yield mine[position] % len(self._dataset), _seed(self._seed, self._epoch, place)
+            if self._fixed_crops:
+                crop = mine[position] % self._fixed_crops
+                yield crop * len(self._dataset) // self._fixed_crops, _seed(self._seed, crop)
+            else:
+                yield mine[position] % len(self._dataset), _seed(self._seed, self._epoch, place)
 
     def __len__(self) -> int:
         return self._num_samples

@@ -114,35 +114,56 @@ class AIBNet(SignedModule, StagedModule):
 
     # Images
 
-    def forward(self, image: Tensor, up_to: Optional[int] = None) -> Tensor:
+    def forward(self, image: Tensor, up_to: Optional[int] = None, frozen: Optional[Sequence[Tensor]] = None) -> Tensor:
         """Restore an image.
 
         Args:
             image: (B, 3, H, W), RGB in [0, 1], H and W from 1 up.
             up_to: stop after this sub-decoder; by default after the last one that is trained.
+            frozen: what :meth:`frozen_features` gave for the image in this stage; by default it is computed.
 
         Returns:
             (B, 3, H, W), the output of that sub-decoder, not clipped.
         """
-        return self._restore(image, up_to, only_last=True)[0]
+        return self._restore(image, up_to, only_last=True, frozen=frozen)[0]
 
     def images(self, image: Tensor, up_to: Optional[int] = None) -> list[Tensor]:
         """The restored images of all sub-decoders in order: as :meth:`forward`, one for each."""
         return self._restore(image, up_to, only_last=False)
 
-    def _restore(self, image: Tensor, up_to: Optional[int], *, only_last: bool) -> list[Tensor]:
+    def frozen_features(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What the parts before the one that trains (:attr:`frozen_before`) give for an image, (B, 3, H, W).
+
+        Returns:
+            Four features, finest first, those of the encoder or the last frozen sub-decoder, and e5.
+        """
+        assert self.frozen_before is not None, 'the encoder trains'
+        padded = pad_to_multiple(image, SCALE)
+        *features, bottom = self._run(self.encoder, padded)
+        for number in range(1, self.frozen_before + 1):
+            features = self._refined(number, features, bottom, padded)
+        return (*features, bottom)
+
+    def _refined(self, number: int, features: list[Tensor], bottom: Tensor, padded: Tensor) -> list[Tensor]:
+        """d1 .. d4 of the sub-decoder of that number, from 1."""
+        if number > 1 and self.fusions:
+            features = list(self._run(self.fusions[number - 2], features, padded))
+        return list(self._run(self.sub_decoders[number - 1], features, bottom))
+
+    def _restore(
+        self, image: Tensor, up_to: Optional[int], *, only_last: bool, frozen: Optional[Sequence[Tensor]] = None
+    ) -> list[Tensor]:
         up_to = self.active_sub_decoders if up_to is None else up_to
         if not 1 <= up_to <= len(self.sub_decoders):
             raise ValueError(f'up_to={up_to}: this network has sub-decoders 1 to {len(self.sub_decoders)}')
         height, width = image.shape[2:]
         padded = pad_to_multiple(image, SCALE)  # I
-        *features, bottom = self._run(self.encoder, padded)  # e1 .. e4, e5
+        *features, bottom = frozen or self._run(self.encoder, padded)  # e1 .. e4, e5
+        done = (self.frozen_before or 0) if frozen else 0
         images = []
-        sub_decoders: Any = self.sub_decoders[:up_to]
-        for number, sub_decoder in enumerate(sub_decoders, start=1):
-            if number > 1 and self.fusions:
-                features = list(self._run(self.fusions[number - 2], features, padded))
-            features = list(self._run(sub_decoder, features, bottom))  # d1 .. d4 of sub-decoder s
+        for number in range(done + 1, up_to + 1):
+            features = self._refined(number, features, bottom, padded)  # d1 .. d4 of sub-decoder s
+            sub_decoder: Any = self.sub_decoders[number - 1]
             if number == up_to or not only_last:
                 with torch.set_grad_enabled(torch.is_grad_enabled() and trains(sub_decoder)):
                     images.append(sub_decoder.to_residual(features[0])[:, :, :height, :width] + image)  # X_s + I

@@ -57,6 +57,11 @@ class StagedModule(nn.Module):
             part.train(mode and trains(part))
         return self
 
+    @property
+    def frozen_before(self) -> Optional[int]:
+        """How many sub-decoders are frozen before the one that trains, and the encoder too; None: that trains."""
+        return None if trains(self.encoder) else (self.stage or 1) - 1
+
     def set_checkpointing(self, checkpointing: bool = True) -> None:
         """Train in less memory: the SFDHBlocks' intermediate results are computed again in the backward pass."""
         for module in self.modules():

@@ -64,7 +64,7 @@ def plan_run(
         lengths: their iterations.
         batch: pictures of an iteration and GPU.
         gpus: each with a process of its own.
-        pictures: of an epoch (those of the set, times `dataset_enlarge_ratio`), if it is known.
+        pictures: of an epoch (those of the set, times `dataset_enlarge_ratio`, or `fixed_crops`), if it is known.
         save_freq: ``logger.save_checkpoint_freq``.
         step_seconds: of an iteration, one for each stage or one for all.
         tflops: what a GPU computes of a step's FLOPs in a second, in their place.
@@ -126,6 +126,7 @@ def plan_of_options(
         UserError: an option that it needs is missing.
     """
     train, size = opt['train'], _needed(opt, 'datasets', 'train', 'gt_size')
+    loading = opt['datasets']['train']
     estimates = [
         estimate(
             build,
@@ -142,7 +143,7 @@ def plan_of_options(
         estimates,
         lengths=lengths,
         batch=_needed(opt, 'datasets', 'train', 'batch_size_per_gpu'),
-        pictures=pictures and pictures * (opt['datasets']['train'].get('dataset_enlarge_ratio') or 1),
+        pictures=loading.get('fixed_crops') or (pictures and pictures * (loading.get('dataset_enlarge_ratio') or 1)),
         save_freq=int(_needed(opt, 'logger', 'save_checkpoint_freq')),
         **speed,
     )

@@ -17,6 +17,7 @@ from ..weights.pretrained import load_encoder, load_stages
 from ..weights.wanted import Wanted
 from ..weights.weight_file import WeightFile
 from .aibnet_options import check_options
+from .frozen_cache import FrozenCache
 from .scaled_step import scaled_step
 from .settings import TrainingSettings
 from .stage_plan import StagePlan
@@ -37,6 +38,7 @@ class AIBNetModel(StageSwitch):
     - ``train.amp``, ``train.frozen_precision``, ``train.float32_matmul_precision``, ``train.channels_last``,
       ``train.compile``, ``train.checkpointing``, ``train.sync_batch_norm``: see
       :class:`~aibnet_arch.training.settings.TrainingSettings`.
+    - ``train.frozen_cache``: see :mod:`~aibnet_arch.training.frozen_cache`.
     - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``,
       ``val.float32_matmul_precision``: see :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
       Where weights are tested and ``val.window`` is not given, it is that of their training.
@@ -50,6 +52,7 @@ class AIBNetModel(StageSwitch):
 
     schedules_by_stages = True  # the schedule's periods may be left out
     _restorer: Optional[Restorer] = None
+    _frozen_cache: Optional[FrozenCache] = None
     overflow: Optional[str] = None  # why the scaler left the newest step out; the guard of the step reads it
 
     # Set up
@@ -103,6 +106,17 @@ class AIBNetModel(StageSwitch):
 
     # Training
 
+    def _enter_stage(self, iteration: int, *, networks: list) -> None:
+        """As there, with what the newly frozen parts give in the cache, if there is one."""
+        super()._enter_stage(iteration, networks=networks)
+        self.release()
+        self._frozen_cache = FrozenCache.from_options(self.opt, self.network)
+
+    def release(self) -> None:
+        """Let other runs have what this one holds open."""
+        if self._frozen_cache:
+            self._frozen_cache.close()
+
     def feed_data(self, data: dict) -> None:
         """The next batch; from pinned memory it is copied while the GPU still computes."""
         self.lq = data['lq'].to(self.device, non_blocking=True)
@@ -144,7 +158,8 @@ class AIBNetModel(StageSwitch):
     def _optimize_parameters(self) -> None:
         self.optimizer_g.zero_grad()
         with autocast(self.device, self.settings.amp):
-            output = self._run(self.lq)
+            frozen = self._frozen_cache.features(self.lq) if self._frozen_cache else None
+            output = self._run(self.lq, frozen=frozen)
         self.output = output.to(self.lq)  # the loss in its full precision
         self.loss_terms = self._loss_terms()  # the guard of the step reads them
         total = sum(self.loss_terms.values())

@@ -12,6 +12,7 @@ from ..errors import CheckpointError
 from ..inference.restorer import InferenceSettings
 from ..modeling import AIBNet
 from ..weights.pretrained import load_encoder, load_stages
+from .frozen_cache import check_frozen_cache
 from .settings import TrainingSettings
 from .stage_plan import StagePlan
 
@@ -51,6 +52,7 @@ def check_options(opt: Mapping[str, Any]) -> Iterator[Problem]:
     with torch.device('meta'):  # no memory and no random numbers
         net = AIBNet(**{key: value for key, value in network.items() if key != 'type'})
     yield from _check_pretrained(opt, net)
+    yield from check_frozen_cache(opt, net)
 
 
 def _check_plan(opt: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Problem]:

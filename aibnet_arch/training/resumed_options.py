@@ -8,7 +8,16 @@ from ..data.set_identity import set_identity
 # Those that decide what training computes. Where data lie and how they are loaded may change at any time.
 _SECTIONS = ('train', 'network_')
 _KEYS = ('model_type', 'scale', 'manual_seed')
-_OF_DATA = ('type', 'gt_size', 'batch_size_per_gpu', 'dataset_enlarge_ratio', 'use_hflip', 'use_vflip', 'use_rot')
+_OF_DATA = (
+    'type',
+    'gt_size',
+    'batch_size_per_gpu',
+    'dataset_enlarge_ratio',
+    'fixed_crops',
+    'use_hflip',
+    'use_vflip',
+    'use_rot',
+)
 # The optimizer goes on with its own settings, and the schedule with the learning rate that it began with.
 _KEPT = 'train.optim_'
 _SET = 'set of datasets.train.'

@@ -213,8 +213,12 @@ def _check_pair(
 
 def _check_batch(place: str, dataset: Mapping, count: int, batch: tuple[int, int]) -> Iterator[Problem]:
     processes, images = batch
-    ratio = dataset.get('dataset_enlarge_ratio') or 1
-    if count * ratio > LONGEST_EPOCH:
+    fixed, ratio = dataset.get('fixed_crops'), dataset.get('dataset_enlarge_ratio') or 1
+    if fixed:
+        if not processes * images <= fixed <= LONGEST_EPOCH:
+            text = f'{fixed}: expected from {processes * images} (the images of an iteration) to {LONGEST_EPOCH:.0g}'
+            yield problem(f'{place}.fixed_crops', text)
+    elif count * ratio > LONGEST_EPOCH:
         yield problem(
             f'{place}.dataset_enlarge_ratio',
             f'{ratio} makes {count} pictures an epoch of {count * ratio:.3g} samples, more than {LONGEST_EPOCH:.0g}: '

@@ -16,6 +16,7 @@ from .kinds import (
     ExactCountOrZero,
     Keys,
     OneOf,
+    Positive,
     Precision,
     Section,
     Switch,
@@ -42,6 +43,13 @@ class AIBNetPath(Section):
     )
 
 
+class FrozenCache(Section):
+    """`train.frozen_cache:`"""
+
+    folder: Text = needed('of this run alone while it trains', whose=OURS)
+    gigabytes: Positive = needed('at most this much is taken there', whose=OURS)
+
+
 class AIBNetTrain(Section):
     """`train:` of AIBNetModel."""
 
@@ -61,6 +69,9 @@ class AIBNetTrain(Section):
     compile: Optional[Switch] = optional('run the network through torch.compile', False, whose=OURS)
     checkpointing: Optional[Switch] = optional(
         'compute blocks again instead of keeping their results', False, whose=OURS
+    )
+    frozen_cache: Annotated[Optional[FrozenCache], keys_like('e.g. {folder: cache, gigabytes: 20}')] = optional(
+        'keep on disk what the frozen parts give for each of datasets.train.fixed_crops (docs/training.md)', whose=OURS
     )
     sync_batch_norm: Optional[Switch] = optional(
         'of several processes: batch norm over the images of all', True, whose=OURS

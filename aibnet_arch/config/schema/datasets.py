@@ -50,6 +50,10 @@ class Loading(Section):
     batch_size_per_gpu: Optional[ExactCount] = needed('pictures of an iteration, for each GPU', when=TRAINING)
     num_worker_per_gpu: Optional[ExactCountOrZero] = needed('processes that load, for each GPU', when=TRAINING)
     dataset_enlarge_ratio: Positive = optional('how often each picture stands in an epoch', 1)
+    fixed_crops: Optional[ExactCount] = optional(
+        'so many samples in all, in place of dataset_enlarge_ratio, each cropped and flipped alike in every epoch',
+        whose=OURS,
+    )
     prefetch_mode: Annotated[Optional[Literal['cpu', 'cuda']], Told('~, cpu or cuda')] = optional(
         'load ahead: cpu in a thread; cuda on a stream of the GPU, with pin_memory'
     )
