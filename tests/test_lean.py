@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from aibnet_arch.modeling.channel_products import products
 from aibnet_arch.modeling.encoders.flow_prior import FlowPrior
@@ -227,6 +228,19 @@ def test_over_strips_joins_maps_and_adds_sums(thin_strips):
     assert torch.equal(plus, x + 1)
     assert torch.equal(half, x[:, :, ::2])
     torch.testing.assert_close(total, x.sum())
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_a_map_may_take_the_place_of_an_input_that_strips_still_read(dtype, thin_strips):
+    x, given = torch.rand(2, 3, 22, 5), torch.rand(2, 3, 22, 5, dtype=dtype)
+
+    def function(crop, x, given):
+        return (crop(x + F.avg_pool2d(given.float(), 3, stride=1, padding=1)),), ()
+
+    (expected,), _ = over_strips(function, [x, given], halo=1, channels=3)
+    (out,), _ = over_strips(function, [x, given], halo=1, channels=3, into=given)
+    assert torch.equal(out, expected)
+    assert (out is given) == (dtype == torch.float32)  # else it does not fit
 
 
 def bytes_kept(net):

@@ -20,7 +20,8 @@ UNITS.update({f'{prefix}IB': 1024**n for n, prefix in enumerate('KMGT', start=1)
 MULTIPLE = 16  # of pixels: sides of tiles, unless a network needs another one
 MARGIN = 1.1  # on what the network takes: where freed memory lies about in pieces, it varies
 OTHERS_MARGIN = 1.4  # FFTformer's grows by a third over a picture of many tiles
-KEPT = {-3: 1 << 30, -1: (1 << 31) - 1}  # glibc's M_MMAP_THRESHOLD, and M_TRIM_THRESHOLD, the most that it takes
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # glibc's numbers
+STRIP_BYTES = 32 << 20  # a strip's maps are smaller, whole maps larger
 BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended
 
 
@@ -89,16 +90,20 @@ def release_freed_memory(device: torch.device) -> None:
         _MALLOC_TRIM(0)
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(largest: int = 1 << 30) -> None:
     """Let the C library keep all that is freed for the next request, until :func:`release_freed_memory`.
 
     It gives large pieces back at once, and the system clears their pages anew for the next map of a network, which
-    takes up to half of a picture's time. The price is memory, up to two fifths more, since freed pieces lie about.
+    takes up to half of a picture's time. The price is memory, up to two fifths more, since freed pieces lie about; much
+    less with STRIP_BYTES, where whole maps are given back.
     glibc alone can be asked; it holds for the whole process, from now on.
+
+    Args:
+        largest: bytes of a piece that is kept.
     """
     if _MALLOPT is not None:
-        for parameter, size in KEPT.items():
-            _MALLOPT(parameter, size)
+        _MALLOPT(MMAP_THRESHOLD, largest)
+        _MALLOPT(TRIM_THRESHOLD, (1 << 31) - 1)  # the most that it takes
 
 
 def _of_glibc(name: str) -> Optional[Callable[..., int]]:

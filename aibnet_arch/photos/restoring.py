@@ -57,6 +57,7 @@ class Deblurrer:
         traits: what it is.
         device: where it runs.
         card: what its file of weights says of itself, if it does.
+        window: see above.
 
     Raises:
         ValueError: settings that do not go together; the message lists them.
@@ -96,6 +97,7 @@ class Deblurrer:
             raise ValueError('\n'.join(problems))
         self.network = network.to(self.device).eval()
         self.card: Optional[Card] = None
+        self.window = window
         self._restorer = Restorer(self.network, settings)
         self._multiple = math.lcm(SCALE, self.traits.multiple)  # of the sides of tiles that are chosen here
         self._ensemble, self._up_to = self_ensemble, up_to

@@ -47,7 +47,8 @@ class _DecodingBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.Conv_head(torch.cat((self.Conv_t(x), skip), dim=1))
-        return torch.relu(self.ResBlock2(self.ResBlock1(x)))
+        x = self.ResBlock1(x)  # what went in is free from here on
+        return torch.relu(self.ResBlock2(x))
 
 
 class _Middle(nn.Module):
@@ -98,6 +99,7 @@ class KernelEstimator(nn.Module):
         skip1, x = self.Encoding_Block1(image)
         skip2, x = self.Encoding_Block2(x)
         x = self.Decoding_Block1(self.Conv_mid(x), skip2)
+        del skip2
         return self.Decoding_Block2(x, skip1)
 
     def code(self, features: Tensor, *, noise: bool = False) -> Tensor:

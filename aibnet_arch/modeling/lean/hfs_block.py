@@ -23,7 +23,13 @@ def hfs_block(block: HFSBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
         return _split(block, crop(block.depthwise(block.expand(filtered(x, filters)))))
 
     (value,), sums = over_strips(gather, [x], halo=2, channels=3 * x.shape[1])
-    return x + mix_channels(value, _matrix(block, *sums))
+    matrix = _matrix(block, *sums)
+
+    def finish(crop: Crop, x: Tensor, value: Tensor) -> MapsAndSums:
+        return (x + mix_channels(value, matrix),), ()
+
+    (out,), _ = over_strips(finish, [x, value], halo=0, channels=x.shape[1], into=value)
+    return out
 
 
 def _high_pass(filters: Tensor) -> Tensor:

@@ -49,5 +49,5 @@ def _naf_block(block: Any, x: Tensor, *summary: Tensor, window: Optional[int], h
         weight5 = block.conv5.weight * gamma[:, None, None, None]
         return (x + F.conv2d(block.gate(block.conv4(block.norm2(x))), weight5, block.conv5.bias * gamma),), ()
 
-    (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels)
+    (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels, into=gated)
     return out

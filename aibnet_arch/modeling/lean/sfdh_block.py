@@ -51,7 +51,7 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
             middle = middle + (part if sfem is None else project(part, sfem))
         return _feed_forward(block, crop, middle)
 
-    (out,), _ = over_strips(finish, [x, gated, *added], halo=1, channels=2 * channels)
+    (out,), _ = over_strips(finish, [x, gated, *added], halo=1, channels=2 * channels, into=gated)
     return out
 
 

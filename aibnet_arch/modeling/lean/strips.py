@@ -32,7 +32,12 @@ def whole(x: Tensor) -> Tensor:
 
 
 def over_strips(
-    function: Callable[..., MapsAndSums], inputs: Sequence[Tensor], *, halo: int, channels: int
+    function: Callable[..., MapsAndSums],
+    inputs: Sequence[Tensor],
+    *,
+    halo: int,
+    channels: int,
+    into: Optional[Tensor] = None,
 ) -> MapsAndSums:
     """Apply `function` to strips of maps and put its results together.
 
@@ -44,6 +49,7 @@ def over_strips(
         halo: rows that a strip sees of its neighbours: one for each 3x3 convolution in a row.
             The strip's convolutions pad with zeros, which spoils no more than that.
         channels: of the widest intermediate result, to choose the height of the strips (always even).
+        into: one of the inputs, given away: where the first map has its shape and type, it is written there.
 
     Returns:
         Maps and sums for the whole height. The maps may have a part of the resolution.
@@ -54,6 +60,7 @@ def over_strips(
     height = inputs[0].shape[2]
     joined: Maps = ()
     totals: Maps = ()
+    waiting: list[tuple[int, Maps]] = []  # the strip before, while the next one still reads `into` there
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         first = max(top - halo, 0)
@@ -63,14 +70,22 @@ def over_strips(
 
         maps, sums = function(crop, *(x[:, :, first : bottom + halo] for x in inputs))
         if top == 0:
-            joined = tuple(_tall(part, part.shape[2] * height // rows) for part in maps)
+            joined = tuple(_tall(part, part.shape[2] * height // rows, into) for part in maps)
             totals = sums
         else:
             totals = tuple(total + part for total, part in zip(totals, sums))
-        for tall, part in zip(joined, maps):
-            start = tall.shape[2] * top // height
-            tall[:, :, start : start + part.shape[2]] = part
+        waiting.append((top, maps))
+        if top or into is None:
+            _write(*waiting.pop(0), joined, height)
+    for late in waiting:
+        _write(*late, joined, height)
     return joined, totals
+
+
+def _write(top: int, maps: Maps, joined: Maps, height: int) -> None:
+    for tall, part in zip(joined, maps):
+        start = tall.shape[2] * top // height
+        tall[:, :, start : start + part.shape[2]] = part
 
 
 def _strip_rows(x: Tensor, channels: int) -> Optional[int]:
@@ -91,6 +106,8 @@ def _gpu_bytes(device: torch.device) -> int:
     return max(GPU_BYTES, int(GPU_SHARE * torch.cuda.get_device_properties(device).total_memory))
 
 
-def _tall(part: Tensor, height: int) -> Tensor:
+def _tall(part: Tensor, height: int, into: Optional[Tensor]) -> Tensor:
     batch, channels, _, width = part.shape
+    if into is not None and into.shape == (batch, channels, height, width) and into.dtype == part.dtype:
+        return into
     return part.new_empty(batch, height, width, channels).permute(0, 3, 1, 2)
