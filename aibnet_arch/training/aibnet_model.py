@@ -38,7 +38,8 @@ class AIBNetModel(StageSwitch):
       ``train.compile``, ``train.checkpointing``, ``train.sync_batch_norm``: see
       :class:`~aibnet_arch.training.settings.TrainingSettings`.
     - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``,
-      ``val.float32_matmul_precision``: see :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
+      ``val.float32_matmul_precision``, ``val.triton_kernels``: see
+      :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
       Where weights are tested and ``val.window`` is not given, it is that of their training.
     - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
     - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.
