@@ -1,8 +1,9 @@
 """Everything that a GPU should be asked about this package, in one call: python -m tools.gpu_benchmark -o gpu.json
 
-Inference of AIBNet-S, B, L and others at 1280x720 in every precision, compiled or not; training steps with and without
-half precision, checkpointing, channels-last weights, compilation, another optimizer; layouts of the depthwise
-convolutions; a table of the operations that take the time. Each case is tried by itself: one that does not fit the
+Inference of AIBNet-S, B, L and others at 1280x720 in every precision, plain, by the kernels in Triton, and compiled;
+training steps with and without half precision, checkpointing, channels-last weights, compilation, another optimizer;
+layouts of the depthwise convolutions; each kernel beside torch's operations; a table of the operations that take the
+time. Each case is tried by itself: one that does not fit the
 memory is told, and the rest goes on. On a CPU it runs, too, with `--tiny` in seconds.
 """
 
@@ -21,9 +22,13 @@ from torch import Tensor, nn
 
 from aibnet_arch import AIBNet
 from aibnet_arch.files import write_csv
+from aibnet_arch.inference.kernels.requirements import missing
 from aibnet_arch.inference.matmul_precision import matmul_precision
 from aibnet_arch.inference.restorer import InferenceSettings, Restorer, autocast
 from aibnet_arch.losses.aibnet_loss import AIBNetLoss
+from aibnet_arch.modeling.layers import LayerNorm2d
+from aibnet_arch.modeling.lean import Operations
+from aibnet_arch.modeling.traits import traits_of
 from aibnet_arch.profiling.measuring import copy_rate, count_macs, matrix_rate, now
 from aibnet_arch.profiling.peak_memory import peak_memory
 from aibnet_arch.profiling.stage_estimate import step_macs
@@ -60,6 +65,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     rates = {'MACs a second': matrix_rate(device), 'bytes a second': copy_rate(device)}
     print(f'{device_name(device)}, torch {torch.__version__}')
     print(', '.join(f'{name}: {rate:.4g}' for name, rate in rates.items()))
+    problem = missing(device)
+    if problem is not None:
+        print(f'without the kernels in Triton: {problem}')
     rows: list[Row] = []
     wanted = set(arguments.only or (*KINDS, 'operations'))
     for kind, cases in KINDS.items():
@@ -97,13 +105,18 @@ def _inference(small: Mapping[str, Any], device: torch.device, arguments: argpar
     for name, build in builds.items():
         network = build().eval().to(device)
         macs = count_macs(network, [], tuple(picture.shape))['total'][1]
-        for precision, compiled in itertools.product(PRECISIONS, (False, True) if arguments.compile else (False,)):
+        ways: list[dict[str, Any]] = [{}]
+        if missing(device) is None and traits_of(network).windows:
+            ways.append({'triton_kernels': True})
+        if arguments.compile:
+            ways.append({'compile': True})
+        for precision, way in itertools.product(PRECISIONS, ways):
             settings = dict(PRECISIONS[precision])
             if settings.get('autocast') == 'fp16' and device.type == 'cpu':
                 continue
             tf32 = settings.pop('tf32')
-            restorer = Restorer(network, InferenceSettings(compile=compiled, **settings))
-            row = {'network': name, 'precision': precision, 'compiled': compiled}
+            restorer = Restorer(network, InferenceSettings(**way, **settings))
+            row = {'network': name, 'precision': precision, 'by': next(iter(way), 'torch')}
             yield {**row, **_timed(lambda: restorer(picture), device, arguments.repeats, tf32=tf32, macs=macs)}  # noqa: B023
 
 
@@ -164,10 +177,39 @@ def _layouts(small: Mapping[str, Any], device: torch.device, arguments: argparse
             yield {**row, **_timed(both, device, arguments.repeats, tf32=True, macs=macs)}
 
 
+@torch.no_grad()
+def _kernels(small: Mapping[str, Any], device: torch.device, arguments: argparse.Namespace) -> Iterator[Row]:
+    """What the kernels in Triton compute, by torch's operations and by them, with the largest difference."""
+    by: dict[str, Operations] = {'torch': Operations()}
+    if missing(device) is None:
+        from aibnet_arch.inference.kernels.operations import TritonOperations
+
+        by['triton'] = TritonOperations()
+    for level, dtype in itertools.product(range(4), (torch.float32, torch.bfloat16)):
+        channels, side = small.get('width', 64) << level, max(arguments.crop >> level, 4)
+        maps = torch.randn(1, 4 * channels, side, side, device=device, dtype=dtype)
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        norm = LayerNorm2d(channels).to(maps)
+        # A depthwise 1x1 convolution is the least that a gate can stand behind.
+        convolution = nn.Conv2d(2 * channels, 2 * channels, 1, groups=2 * channels).to(maps)
+        cases: dict[str, tuple[Callable[[Operations], Any], int]] = {
+            'norm': (lambda by: by.norm(norm, maps[:, :channels]), 0),  # noqa: B023
+            'gate': (lambda by: by.conv_gate(convolution, maps[:, : 2 * channels]), 0),  # noqa: B023
+            'sums': (lambda by: by.position_sums(maps, heads=1, count=2)[0], 2 * channels**2 * side**2),  # noqa: B023
+        }
+        for (name, (run, macs)), (way, operations) in itertools.product(cases.items(), by.items()):
+            row = {'operation': name, 'channels': channels, 'side': side, 'dtype': str(dtype)[6:], 'by': way}
+            row.update(_timed(lambda: run(operations), device, arguments.repeats, tf32=False, macs=macs))  # noqa: B023
+            if 's' in row and way != 'torch':
+                row['difference'] = float((run(operations).float() - run(by['torch']).float()).abs().max())
+            yield row
+
+
 KINDS: dict[str, Callable[..., Iterator[Row]]] = {
     'inference': _inference,
     'training': _training,
     'layouts': _layouts,
+    'kernels': _kernels,
 }
 
 
@@ -180,7 +222,7 @@ def _timed(run: Callable[[], Any], device: torch.device, repeats: int, *, tf32: 
                 started = now(device)
                 run()
                 times.append(now(device) - started)
-    except (torch.cuda.OutOfMemoryError, RuntimeError) as error:  # the case does not fit, or this torch cannot do it
+    except Exception as error:  # the case does not fit, or this torch or triton cannot do it: it is told
         if device.type == 'cuda':
             torch.cuda.empty_cache()
         return {'told': str(error).splitlines()[0][:80]}

@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=['bf16', 'fp16'],
         help='lower precision: bf16 is faster on CPUs with avx512_bf16, fp16 is for GPUs',
     )
+    parser.add_argument(
+        '--triton-kernels', action='store_true', help='norms, gates and sums by kernels in Triton: not measured yet'
+    )
     return parser
 
 

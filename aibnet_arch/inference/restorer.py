@@ -8,12 +8,14 @@ from typing import Any, Optional, get_args
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from ..messages import did_you_mean
 from ..modeling import AIBNet
 from ..modeling.lean import SCALE, Lean
 from ..modeling.padding import pad_to_multiple
 from ..modeling.published import PublishedNetwork
 from ..modeling.traits import Traits
+from .kernels.requirements import missing
 from .matmul_precision import MatmulPrecision, matmul_precision
 from .tiles import restore_in_tiles
 
@@ -22,7 +24,7 @@ PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """Settings of inference; `up_to` is of AIBNet alone, `window` of AIBNet, NAFNet and UFPNet.
+    """Settings of inference; `up_to` is of AIBNet alone, `window` and `triton_kernels` of AIBNet, NAFNet and UFPNet.
 
     Attributes:
         window: take statistics over a window of that many pixels (:class:`.Lean`). Where the weights of an AIBNet are
@@ -34,6 +36,8 @@ class InferenceSettings:
         compile: run the network through torch.compile.
         float32_matmul_precision: 'highest', 'high' (TF32) or 'medium', of matrix products on GPUs that autocast leaves
             in float32 (:func:`.matmul_precision`).
+        triton_kernels: norms, gates and sums over positions by kernels in Triton; not measured on a GPU yet, for which
+            they are.
     """
 
     window: Optional[int] = None
@@ -43,6 +47,7 @@ class InferenceSettings:
     autocast: Optional[str] = None
     compile: bool = False
     float32_matmul_precision: Optional[MatmulPrecision] = None
+    triton_kernels: bool = False
 
     @classmethod
     def from_options(cls, val: Optional[Mapping[str, Any]]) -> 'InferenceSettings':
@@ -56,6 +61,7 @@ class InferenceSettings:
             self,
             window=self.window if traits.windows else None,
             up_to=self.up_to if traits.sub_decoders else None,
+            triton_kernels=self.triton_kernels and traits.windows,
         )
 
     def problems(self, *, num_sub_decoders: int, place: str = 'val.') -> Iterator[str]:
@@ -67,9 +73,15 @@ class InferenceSettings:
             yield f'{place}up_to: {up_to!r}: the network has sub-decoders 1 to {num_sub_decoders}'
         yield from precision_problems(f'{place}autocast', self.autocast)
         yield from matmul_problems(place, self.float32_matmul_precision)
-        for name in ('channels_last', 'compile'):
+        for name in ('channels_last', 'compile', 'triton_kernels'):
             if not isinstance(getattr(self, name), bool):
                 yield f'{place}{name}: {getattr(self, name)!r}: expected true or false'
+        if self.triton_kernels is True:
+            problem = missing()
+            if problem is not None:
+                yield f'{place}triton_kernels: {problem}'
+            if self.compile:
+                yield f'{place}triton_kernels: not with compile, which makes kernels of its own'
         if tiles is None:
             return
         if not isinstance(tiles, Mapping) or set(tiles) != {'size', 'overlap'}:
@@ -109,6 +121,9 @@ class Restorer:
     Args:
         network: AIBNet, or any other network of images; see :func:`.traits_of`.
         settings: see :class:`InferenceSettings`.
+
+    Raises:
+        UserError: kernels in Triton cannot run where the network is.
     """
 
     def __init__(self, network: nn.Module, settings: InferenceSettings) -> None:
@@ -117,6 +132,17 @@ class Restorer:
         self._run: Callable[..., Tensor] = torch.compile(network) if settings.compile else network
         if settings.channels_last:
             network.to(memory_format=torch.channels_last)
+        self._lean: Optional[Lean] = None  # None: the network's own
+        if settings.triton_kernels:
+            weights = next(network.parameters(), None)
+            problem = missing(None if weights is None else weights.device)
+            if problem is not None:
+                raise UserError(f'triton_kernels: {problem}')
+            from .kernels.operations import TritonOperations  # imports triton
+
+            self._lean = Lean(window=settings.window, operations=TritonOperations())
+        elif settings.window is not None:
+            self._lean = Lean(window=settings.window)
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
@@ -125,9 +151,9 @@ class Restorer:
         with ExitStack() as contexts:
             contexts.callback(network.train, network.training)
             network.eval()
-            if settings.window is not None and isinstance(network, (AIBNet, PublishedNetwork)):
+            if self._lean is not None and isinstance(network, (AIBNet, PublishedNetwork)):
                 contexts.callback(setattr, network, 'lean', network.lean)
-                network.lean = Lean(window=settings.window)
+                network.lean = self._lean
             contexts.enter_context(autocast(image.device, settings.autocast))
             contexts.enter_context(matmul_precision(settings.float32_matmul_precision))
             if settings.tiles:

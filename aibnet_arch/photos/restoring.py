@@ -44,6 +44,7 @@ class Deblurrer:
         up_to: stop after this sub-decoder; for an AIBNet.
         window: take statistics over a window of that many pixels (:class:`.Lean`); for AIBNet, NAFNet and UFPNet.
         autocast: 'bf16' or 'fp16' (on GPUs alone).
+        triton_kernels: see :class:`.InferenceSettings`; for AIBNet, NAFNet and UFPNet on GPUs.
         self_ensemble: mean over the 4 flips of each tile, or the 8 flips and transposes, in that many times the time.
             Transposes help a network alone that has seen transposed pictures in training.
         tile: side of the tiles; 'whole': no tiles; None: as large as the memory limit allows, whole if possible.
@@ -61,6 +62,7 @@ class Deblurrer:
 
     Raises:
         ValueError: settings that do not go together; the message lists them.
+        UserError: see :class:`.Restorer`.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Deblurrer:
         up_to: Optional[int] = None,
         window: Optional[int] = None,
         autocast: Optional[str] = None,
+        triton_kernels: bool = False,
         self_ensemble: Optional[int] = None,
         tile: Union[int, str, None] = None,
         overlap: int = 32,
@@ -78,11 +81,11 @@ class Deblurrer:
     ) -> None:
         self.device = find_device(device)
         self.traits = traits_of(network)
-        settings = InferenceSettings(window=window, up_to=up_to, autocast=autocast)
+        settings = InferenceSettings(window=window, up_to=up_to, autocast=autocast, triton_kernels=triton_kernels)
         problems = list(_foreign_settings(settings, self.traits))
         # What the network does not know at all is told once.
         found = settings.of(self.traits).problems(num_sub_decoders=self.traits.sub_decoders, place='--')
-        problems += [problem.replace('--up_to', '--up-to') for problem in found]
+        problems += [problem.replace('--up_to', '--up-to').replace('--triton_', '--triton-') for problem in found]
         if autocast == 'fp16' and self.device.type == 'cpu' and not problems:
             problems.append('--autocast fp16 needs a GPU; bf16 works on CPUs, too')
         if self_ensemble not in (None, 4, 8):
@@ -283,6 +286,8 @@ def _foreign_settings(settings: InferenceSettings, traits: Traits) -> Iterator[s
         yield f'--window: {settings.window}: {known}; these weights: {traits.architecture}'
     if settings.up_to is not None and not traits.sub_decoders:
         yield f'--up-to: {settings.up_to}: an AIBNet has sub-decoders; these weights: {traits.architecture}'
+    if settings.triton_kernels and not traits.windows:
+        yield f'--triton-kernels: AIBNet, NAFNet and UFPNet have parts for them; these weights: {traits.architecture}'
 
 
 def _check(pixels: np.ndarray) -> None:

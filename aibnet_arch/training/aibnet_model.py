@@ -40,7 +40,8 @@ class AIBNetModel(StageSwitch):
       :class:`~aibnet_arch.training.settings.TrainingSettings`.
     - ``train.frozen_cache``: see :mod:`~aibnet_arch.training.frozen_cache`.
     - ``val.window``, ``val.tiles``, ``val.up_to``, ``val.channels_last``, ``val.autocast``, ``val.compile``,
-      ``val.float32_matmul_precision``: see :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
+      ``val.float32_matmul_precision``, ``val.triton_kernels``: see
+      :class:`~aibnet_arch.inference.restorer.InferenceSettings`.
       Where weights are tested and ``val.window`` is not given, it is that of their training.
     - ``path.pretrain_network_encoder``: the published checkpoint of the encoder.
     - ``path.pretrain_network_stages``: a checkpoint of an AIBNet with fewer sub-decoders.

@@ -7,6 +7,7 @@ file of the same name here.
 """
 
 from .lean import SCALE, Lean
+from .operations import Operations
 from .strips import is_captured
 
-__all__ = ['SCALE', 'Lean', 'is_captured']
+__all__ = ['SCALE', 'Lean', 'Operations', 'is_captured']

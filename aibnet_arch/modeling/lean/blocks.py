@@ -1,7 +1,7 @@
 """Which blocks have a lean form, and how one is called."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from ..sfdh_block import SFDHBlock
 from ..sfem import SFEM, DifferenceWeight
 from .hfs_block import hfs_block
 from .naf_block import conditioned_naf_block, naf_block
+from .operations import Operations
 from .sfdh_block import sfdh_block
 
 BLOCKS: dict[type[nn.Module], Callable[..., Tensor]] = {
@@ -56,13 +57,15 @@ class Runner:
     """Runs blocks; `window` is in pixels of the image."""
 
     window: Optional[int] = None
+    operations: Operations = field(default_factory=Operations)
 
     def __call__(self, block: nn.Module, *maps: Tensor, level: int) -> Tensor:
         """What ``block(*maps)`` gives, at 1/2^level of the resolution."""
         lean = BLOCKS.get(type(block))
         if lean is None or not self._is_as_written(block):
             return block(*maps)
-        return called(block, lean, *maps, window=None if self.window is None else self.window >> level)
+        window = None if self.window is None else self.window >> level
+        return called(block, lean, *maps, window=window, operations=self.operations)
 
     def walks(self, level: nn.Module) -> bool:
         """Whether a level's blocks may be run one by one in its place. With a window they must: a hook is not met."""

@@ -6,21 +6,23 @@ from torch import Tensor
 
 from ..decoupler import TAPS, filtered
 from ..hfs_block import HFSBlock
-from .channel_mix import as_matrix, mix_channels, position_sums
+from .channel_mix import as_matrix, mix_channels
+from .operations import Operations
 from .strips import Crop, Maps, MapsAndSums, over_strips
 from .windows import is_local, local_mean, over_windows
 
 
-def hfs_block(block: HFSBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
+def hfs_block(block: HFSBlock, x: Tensor, *, window: Optional[int], operations: Operations) -> Tensor:
     """``block(x)``."""
     decoupler = block.decoupler
     if window is not None and is_local(x, window):
         high = filtered(x, _high_pass(decoupler.filters(local_mean(x, window))))
-        return x + over_windows(lambda context: _attend(block, context), block.depthwise(block.expand(high)), window)
+        attend = lambda context: _attend(block, context, operations)  # noqa: E731
+        return x + over_windows(attend, block.depthwise(block.expand(high)), window)
     filters = _high_pass(decoupler.filters(decoupler.pool(x)))
 
     def gather(crop: Crop, x: Tensor) -> MapsAndSums:
-        return _split(block, crop(block.depthwise(block.expand(filtered(x, filters)))))
+        return _split(block, crop(block.depthwise(block.expand(filtered(x, filters)))), operations)
 
     (value,), sums = over_strips(gather, [x], halo=2, channels=3 * x.shape[1])
     matrix = _matrix(block, *sums)
@@ -39,17 +41,17 @@ def _high_pass(filters: Tensor) -> Tensor:
     return identity - filters
 
 
-def _attend(block: HFSBlock, context: Tensor) -> Tensor:
+def _attend(block: HFSBlock, context: Tensor, operations: Operations) -> Tensor:
     """(B, 3C, H, W) -> (B, C, H, W)."""
-    (value,), sums = _split(block, context)
+    (value,), sums = _split(block, context, operations)
     return mix_channels(value, _matrix(block, *sums))
 
 
-def _split(block: HFSBlock, context: Tensor) -> tuple[Maps, Maps]:
+def _split(block: HFSBlock, context: Tensor, operations: Operations) -> tuple[Maps, Maps]:
     """(B, 3C, H, W) -> V, (B, C, H, W), and the sums over the positions that the attention maps need."""
     channels = block.expand.in_channels
     pair, value = context.split((2 * channels, channels), dim=1)
-    return (value,), position_sums(pair, heads=block.heads)
+    return (value,), operations.position_sums(pair, heads=block.heads)
 
 
 def _matrix(block: HFSBlock, *sums: Tensor) -> Tensor:

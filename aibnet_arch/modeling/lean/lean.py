@@ -1,7 +1,7 @@
 """How a part of the network runs without gradient."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import torch
@@ -14,6 +14,7 @@ from ..sub_decoder import SubDecoder
 from .blocks import Runner, called
 from .naf_decoder import naf_decoder
 from .nafnet import nafnet_encoder
+from .operations import Operations
 from .sub_decoder import sub_decoder
 from .ufpnet import ufpnet_encoder
 
@@ -38,6 +39,7 @@ class Lean:
     Attributes:
         window: pixels of the image, a multiple of 16 (384 for patches of 256); None: statistics of the whole image.
         precision: torch.bfloat16, say: of the parts that are frozen while others train. None: that of the others.
+        operations: what may run as kernels of another kind; by default torch's own.
 
     Raises:
         ValueError: a window that is no positive multiple of 16.
@@ -45,6 +47,7 @@ class Lean:
 
     window: Optional[int] = None
     precision: Optional[torch.dtype] = None
+    operations: Operations = field(default_factory=Operations)
 
     def __post_init__(self) -> None:
         if self.window is not None and (self.window < SCALE or self.window % SCALE):
@@ -70,4 +73,4 @@ class Lean:
         walk = WALKS.get(type(part))
         if by_equations or walk is None:
             return part(*inputs)
-        return called(part, walk, *inputs, run=Runner(self.window))
+        return called(part, walk, *inputs, run=Runner(self.window, self.operations))

@@ -8,28 +8,33 @@ from torch import Tensor
 from ..encoders.naf_block import NAFBlock
 from ..encoders.ufpnet import ConditionedNAFBlock
 from .channel_mix import project, total_of
+from .operations import Operations
 from .strips import Crop, MapsAndSums, over_strips
 from .windows import is_local, local_mean
 
 
-def naf_block(block: NAFBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
+def naf_block(block: NAFBlock, x: Tensor, *, window: Optional[int], operations: Operations) -> Tensor:
     """``block(x)``."""
-    return _naf_block(block, x, window=window, halo=1)
+    return _naf_block(block, x, window=window, operations=operations, halo=1)
 
 
-def conditioned_naf_block(block: ConditionedNAFBlock, x: Tensor, summary: Tensor, *, window: Optional[int]) -> Tensor:
+def conditioned_naf_block(
+    block: ConditionedNAFBlock, x: Tensor, summary: Tensor, *, window: Optional[int], operations: Operations
+) -> Tensor:
     """``block(x, summary)``."""
     # Two 3x3 convolutions of the kernel attention in a row, and the depthwise one.
-    return _naf_block(block, x, summary, window=window, halo=3)
+    return _naf_block(block, x, summary, window=window, operations=operations, halo=3)
 
 
-def _naf_block(block: Any, x: Tensor, *summary: Tensor, window: Optional[int], halo: int) -> Tensor:
+def _naf_block(
+    block: Any, x: Tensor, *summary: Tensor, window: Optional[int], operations: Operations, halo: int
+) -> Tensor:
     channels = x.shape[1]
 
     def gather(crop: Crop, x: Tensor, *summary: Tensor) -> MapsAndSums:
         """The gated features and, for the channel attention, their sum over the positions."""
         x = block.kernel_atttion(x, *summary) if summary else x
-        gated = block.gate(crop(block.conv2(block.conv1(block.norm1(x)))))
+        gated = operations.conv_gate(block.conv2, block.conv1(operations.norm(block.norm1, x)), crop)
         return (gated,), (total_of(gated),)
 
     (gated,), (total,) = over_strips(gather, [x, *summary], halo=halo, channels=2 * channels)
@@ -47,7 +52,8 @@ def _naf_block(block: Any, x: Tensor, *summary: Tensor, window: Optional[int], h
         # gamma in the weights: a pass over the map less.
         gamma = block.gamma.flatten()
         weight5 = block.conv5.weight * gamma[:, None, None, None]
-        return (x + F.conv2d(block.gate(block.conv4(block.norm2(x))), weight5, block.conv5.bias * gamma),), ()
+        gated = operations.conv_gate(block.conv4, operations.norm(block.norm2, x))
+        return (x + F.conv2d(gated, weight5, block.conv5.bias * gamma),), ()
 
     (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels, into=gated)
     return out

@@ -10,28 +10,31 @@ from ..sca import SCA
 from ..sfdh_block import SFDHBlock
 from ..sfem import SFEM
 from .channel_mix import project, total_of
+from .operations import Operations
 from .sfem import gather_sfem, sfem_in_windows, sfem_matrix
-from .strips import Crop, MapsAndSums, over_strips
+from .strips import Crop, MapsAndSums, over_strips, whole
 from .windows import is_local, local_mean
 
 
-def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
+def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int], operations: Operations) -> Tensor:
     """``block(x)``. What somebody put in SFEM's place runs by its own ``forward``, and sees the whole map."""
     channels, spatial = x.shape[1], block.sfem
     if window is not None and is_local(x, window):
-        normed = block.norm1(x)
-        sca_in_windows = _sca_in_windows(block.sca, normed, window)
+        normed = operations.norm(block.norm1, x)
+        sca_in_windows = _sca_in_windows(block.sca, normed, window, operations)
         middle = x + (sca_in_windows if block.sca_scale is None else block.sca_scale * sca_in_windows)
         if spatial is not None:
-            local = sfem_in_windows(spatial, normed, window) if type(spatial) is SFEM else spatial(normed)
+            known = type(spatial) is SFEM
+            local = sfem_in_windows(spatial, normed, window, operations) if known else spatial(normed)
             middle = middle + block.sfem_weight * local
-        (out,), _ = over_strips(lambda crop, x: _feed_forward(block, crop, x), [middle], halo=1, channels=2 * channels)
+        feed_forward = lambda crop, x: _feed_forward(block, crop, x, operations)  # noqa: E731
+        (out,), _ = over_strips(feed_forward, [middle], halo=1, channels=2 * channels)
         return out
 
     def gather(crop: Crop, x: Tensor) -> MapsAndSums:
-        normed = block.norm1(x)
-        gated = conv_gate(block.sca.features, normed, crop)
-        value, sums = gather_sfem(spatial, normed, crop) if type(spatial) is SFEM else ((), ())
+        normed = operations.norm(block.norm1, x)
+        gated = conv_gate(block.sca.features, normed, operations, crop)
+        value, sums = gather_sfem(spatial, normed, operations, crop) if type(spatial) is SFEM else ((), ())
         return (gated, *value), (total_of(gated), *sums)
 
     (gated, *added), (total, *sums) = over_strips(gather, [x], halo=1, channels=5 * channels)
@@ -49,7 +52,7 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
         middle = x + project(gated, sca, sca_bias)
         for part in added:
             middle = middle + (part if sfem is None else project(part, sfem))
-        return _feed_forward(block, crop, middle)
+        return _feed_forward(block, crop, middle, operations)
 
     (out,), _ = over_strips(finish, [x, gated, *added], halo=1, channels=2 * channels, into=gated)
     return out
@@ -57,11 +60,11 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int]) -> Tensor:
 
 def sfem_term(block: SFDHBlock, x: Tensor, *, window: Optional[int] = None) -> Tensor:
     """The block's W SFEM(LN(x)), (B, C, H, W), which :func:`sfdh_block` never has apart from the rest."""
-    spatial = block.sfem
+    spatial, operations = block.sfem, Operations()
     if type(spatial) is SFEM and window is not None and is_local(x, window):
-        return block.sfem_weight * sfem_in_windows(spatial, block.norm1(x), window)
+        return block.sfem_weight * sfem_in_windows(spatial, block.norm1(x), window, operations)
     if type(spatial) is SFEM:
-        gather = lambda crop, x: gather_sfem(spatial, block.norm1(x), crop)  # noqa: E731
+        gather = lambda crop, x: gather_sfem(spatial, block.norm1(x), operations, crop)  # noqa: E731
         (value,), sums = over_strips(gather, [x], halo=1, channels=5 * x.shape[1])
         return project(value, block.sfem_weight[:, :, 0] * sfem_matrix(spatial, *sums))
     if spatial is None:
@@ -69,9 +72,9 @@ def sfem_term(block: SFDHBlock, x: Tensor, *, window: Optional[int] = None) -> T
     return block.sfem_weight * spatial(block.norm1(x))
 
 
-def conv_gate(layer: ConvGate, x: Tensor, crop: Crop) -> Tensor:
+def conv_gate(layer: ConvGate, x: Tensor, operations: Operations, crop: Crop = whole) -> Tensor:
     """``layer(x)`` for a strip."""
-    return layer.gate(crop(layer.depthwise(layer.expand(x))))
+    return operations.conv_gate(layer.depthwise, layer.expand(x), crop)
 
 
 def _sca_matrix(sca: SCA, mean: Tensor) -> Tensor:
@@ -83,16 +86,16 @@ def _sca_matrix(sca: SCA, mean: Tensor) -> Tensor:
     return sca.project.weight[:, :, 0, 0] * weighed[:, None, :]
 
 
-def _sca_in_windows(sca: SCA, x: Tensor, window: int) -> Tensor:
-    x = sca.features(x)
+def _sca_in_windows(sca: SCA, x: Tensor, window: int, operations: Operations) -> Tensor:
+    x = conv_gate(sca.features, x, operations)
     return sca.project(x * sca.weigh(local_mean(x, window)))
 
 
-def _feed_forward(block: SFDHBlock, crop: Crop, x: Tensor) -> MapsAndSums:
+def _feed_forward(block: SFDHBlock, crop: Crop, x: Tensor, operations: Operations) -> MapsAndSums:
     gated: Any
     last: Any
     gated, last = block.feed_forward
-    x, branch = crop(x), conv_gate(gated, block.norm2(x), crop)
+    x, branch = crop(x), conv_gate(gated, operations.norm(block.norm2, x), operations, crop)
     if block.feed_forward_scale is None:
         return (x + last(branch),), ()
     # In the weights: a pass over the map less.

@@ -3,16 +3,17 @@
 from torch import Tensor
 
 from ..sfem import SFEM
-from .channel_mix import as_matrix, mix_channels, position_sums
+from .channel_mix import as_matrix, mix_channels
+from .operations import Operations
 from .strips import Crop, Maps, MapsAndSums, whole
 from .windows import over_windows
 
 
-def sfem_in_windows(sfem: SFEM, x: Tensor, window: int) -> Tensor:
+def sfem_in_windows(sfem: SFEM, x: Tensor, window: int, operations: Operations) -> Tensor:
     """SFEM with attention maps of overlapping windows: (B, C, H, W) -> (B, C, H, W)."""
 
     def attend(context: Tensor) -> Tensor:
-        (value,), sums = _split(sfem, context)
+        (value,), sums = _split(sfem, context, operations)
         return mix_channels(value, as_matrix(_difference(sfem, *sums)))
 
     return sfem.project(over_windows(attend, sfem.depthwise(sfem.expand(x)), window))
@@ -21,9 +22,9 @@ def sfem_in_windows(sfem: SFEM, x: Tensor, window: int) -> Tensor:
 # In two steps: what an image or a strip of it contributes, and what follows from the whole of it.
 
 
-def gather_sfem(sfem: SFEM, x: Tensor, crop: Crop = whole) -> MapsAndSums:
+def gather_sfem(sfem: SFEM, x: Tensor, operations: Operations, crop: Crop = whole) -> MapsAndSums:
     """The value V of Eq. (2), (B, C, H, W), and the sums over the positions that its attention maps need."""
-    return _split(sfem, crop(sfem.depthwise(sfem.expand(x))))
+    return _split(sfem, crop(sfem.depthwise(sfem.expand(x))), operations)
 
 
 def sfem_matrix(sfem: SFEM, *sums: Tensor) -> Tensor:
@@ -31,10 +32,10 @@ def sfem_matrix(sfem: SFEM, *sums: Tensor) -> Tensor:
     return as_matrix(_difference(sfem, *sums), sfem.project.weight)
 
 
-def _split(sfem: SFEM, context: Tensor) -> tuple[Maps, Maps]:
+def _split(sfem: SFEM, context: Tensor, operations: Operations) -> tuple[Maps, Maps]:
     channels = sfem.expand.in_channels
     pairs, value = context.split((4 * channels, channels), dim=1)
-    return (value,), position_sums(pairs, heads=sfem.heads, count=2)
+    return (value,), operations.position_sums(pairs, heads=sfem.heads, count=2)
 
 
 def _difference(sfem: SFEM, *sums: Tensor) -> Tensor:
