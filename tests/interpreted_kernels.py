@@ -1,6 +1,7 @@
 """The kernels in Triton against torch's operations. tests/test_triton_kernels.py runs this in the interpreter."""
 
 import csv
+import gc
 from types import SimpleNamespace
 
 import pytest
@@ -71,10 +72,14 @@ def test_norm_and_gate(batch, channels, size, layout, dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize(
-    ('heads', 'count', 'channels', 'size'),
-    [(1, 2, 8, (9, 11)), (3, 2, 5, (4, 5)), (1, 1, 130, (8, 9)), (2, 1, 1, (3, 3))],
+    ('heads', 'count', 'channels', 'size', 'layout'),
+    [
+        *((1, 2, 8, (9, 11), layout) for layout in LAYOUTS),
+        (3, 2, 5, (4, 5), 'window'),
+        (1, 1, 130, (3, 5), 'every second column'),
+        (2, 1, 1, (3, 3), 'channels first'),
+    ],
 )
 def test_position_sums(heads, count, channels, size, layout, dtype):
     pairs = maps(2, 2 * count * heads * channels, *size, dtype=dtype, layout=layout)
@@ -125,17 +130,17 @@ def refused(*_, **__):
 @pytest.mark.parametrize(
     ('switches', 'settings', 'tolerance'),
     [
-        ({'heads': (1, 2, 1, 4)}, {}, 1e-5),
-        ({'encoder': 'ufpnet', 'num_sub_decoders': 2}, {}, 1e-5),
+        ({'encoder': 'ufpnet', 'heads': (1, 2, 1, 4)}, {}, 1e-5),
         ({}, {'window': 16}, 1e-5),
-        ({'encoder': 'nafnet'}, {'autocast': 'bf16'}, 2e-2),
+        ({}, {'autocast': 'bf16'}, 2e-2),
     ],
     ids=str,
 )
 def test_a_network_with_kernels_is_the_one_without(switches, settings, tolerance, monkeypatch):
     monkeypatch.setattr(strips, 'CPU_BYTES', 1)
+    monkeypatch.setattr(position_sums, 'SHARE', 256)
     network = shaken_network(**switches)
-    image = torch.rand(2, 3, 37, 40, device=DEVICE)
+    image = torch.rand(1, 3, 20, 30, device=DEVICE)
     lean = network.lean
     expected = Restorer(network, InferenceSettings(**settings))(image)
     with monkeypatch.context() as patch:  # all of them ran as kernels
@@ -157,6 +162,10 @@ def shaken_network(**switches):
 
 def test_the_benchmark_times_each_kernel_and_the_network(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_benchmark, 'SUB_DECODERS', {'AIBNet-S': 1})
+    monkeypatch.setattr(gc, 'collect', lambda: 0)  # before each timing, and the interpreter leaves much to look at
+    monkeypatch.setattr(gpu_benchmark, 'matrix_rate', lambda device: 1.0)
+    monkeypatch.setattr(gpu_benchmark, 'copy_rate', lambda device: 1.0)
+    monkeypatch.setattr(position_sums, 'SHARE', 256)
     monkeypatch.setattr(gpu_benchmark, 'PRECISIONS', {'fp32': {'tf32': False}})
     written = tmp_path / 'gpu.csv'
     sizes = ('--tiny', '--size', '16', '16', '--crop', '16', '--repeats', '1')
@@ -164,6 +173,6 @@ def test_the_benchmark_times_each_kernel_and_the_network(tmp_path, monkeypatch):
     rows = [SimpleNamespace(**row) for row in csv.DictReader(written.read_text().splitlines())]
     assert [row.by for row in rows if row.kind == 'inference'] == ['torch', 'triton_kernels']
     kernels = [row for row in rows if row.kind == 'kernels']
-    assert len(kernels) == 4 * 2 * 3 * 2 and all(float(row.s) > 0 for row in rows)
+    assert len(kernels) == 2 * 3 * 2 and all(float(row.s) > 0 for row in rows)
     assert all(float(row.difference) < 0.5 for row in kernels if row.by == 'triton')
     assert all(float(row.difference) < 1e-4 for row in kernels if row.by == 'triton' and row.dtype == 'float32')

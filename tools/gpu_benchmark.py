@@ -185,7 +185,8 @@ def _kernels(small: Mapping[str, Any], device: torch.device, arguments: argparse
         from aibnet_arch.inference.kernels.operations import TritonOperations
 
         by['triton'] = TritonOperations()
-    for level, dtype in itertools.product(range(4), (torch.float32, torch.bfloat16)):
+    levels = range(1 if arguments.tiny else 4)
+    for level, dtype in itertools.product(levels, (torch.float32, torch.bfloat16)):
         channels, side = small.get('width', 64) << level, max(arguments.crop >> level, 4)
         maps = torch.randn(1, 4 * channels, side, side, device=device, dtype=dtype)
         maps = maps.contiguous(memory_format=torch.channels_last)

@@ -24,8 +24,7 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int], operations
         sca_in_windows = _sca_in_windows(block.sca, normed, window, operations)
         middle = x + (sca_in_windows if block.sca_scale is None else block.sca_scale * sca_in_windows)
         if spatial is not None:
-            known = type(spatial) is SFEM
-            local = sfem_in_windows(spatial, normed, window, operations) if known else spatial(normed)
+            local = sfem_in_windows(spatial, normed, window, operations) if type(spatial) is SFEM else spatial(normed)
             middle = middle + block.sfem_weight * local
         feed_forward = lambda crop, x: _feed_forward(block, crop, x, operations)  # noqa: E731
         (out,), _ = over_strips(feed_forward, [middle], halo=1, channels=2 * channels)
