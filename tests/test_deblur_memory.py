@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from aibnet_arch.errors import CheckpointError
+from aibnet_arch.errors import UserError
 from aibnet_arch.photos import deblurring, memory
 from aibnet_arch.photos.memory import LimitError, TileChooser, parse_size
 from aibnet_arch.profiling import peak_memory
@@ -122,7 +123,7 @@ def test_freed_memory_is_kept_for_the_next_map():
     """In a process of its own, since it holds for the whole process."""
     code = """if True:
         import resource, torch
-        from aibnet_arch.photos.memory import keep_freed_memory
+        from aibnet_arch.photos.memory import WHOLE_MAP_BYTES, keep_freed_memory
 
         def new_pages():
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -130,7 +131,7 @@ def test_freed_memory_is_kept_for_the_next_map():
             return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
         print(new_pages(), new_pages())
-        keep_freed_memory()
+        keep_freed_memory(WHOLE_MAP_BYTES)
         print(new_pages(), new_pages(), new_pages())
     """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
@@ -138,14 +139,19 @@ def test_freed_memory_is_kept_for_the_next_map():
     assert kept < 50 < given_back
 
 
-@pytest.mark.parametrize('limit', [None, 10**9])
-def test_it_is_kept_where_no_limit_is_given(limit, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ('limit', 'window', 'expected'),
+    [(None, None, [memory.STRIP_BYTES]), (None, 128, [memory.WHOLE_MAP_BYTES]), (10**9, None, []), (10**9, 128, [])],
+)
+def test_it_is_kept_where_no_limit_is_given(limit, window, expected, tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(deblurring, 'keep_freed_memory', lambda: kept.append(True))
+    monkeypatch.setattr(deblurring, 'keep_freed_memory', kept.append)
+    other = SimpleNamespace(window=window, network=None, traits=SimpleNamespace(architecture='another'))
+    monkeypatch.setattr(deblurring.Deblurrer, 'from_file', lambda *args, **settings: other)
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(CheckpointError):
-        deblurring.deblur([str(tmp_path / 'a.png')], tmp_path / 'out', weights='none.pth', memory=limit)
-    assert kept == ([True] if limit is None else [])
+    with pytest.raises(UserError, match='--blur-maps'):  # which comes after
+        deblurring.deblur([str(tmp_path / 'a.png')], tmp_path / 'out', weights='a.pth', memory=limit, blur_maps=True)
+    assert kept == expected
 
 
 @pytest.mark.parametrize('told', [True, False], ids=['told by the system', 'sampled'])

@@ -18,7 +18,7 @@ from ..page import Page
 from ..weights.box import BOX
 from .batch import Batch
 from .inputs import Plan, check_outputs, plan_jobs, raw_note
-from .memory import STRIP_BYTES, LimitError, keep_freed_memory
+from .memory import STRIP_BYTES, WHOLE_MAP_BYTES, LimitError, keep_freed_memory
 from .restoring import Deblurrer
 
 
@@ -58,14 +58,13 @@ def deblur(
     """
     suffix = f'.{picture_format}' if picture_format else None
     plan = plan_jobs(inputs, output, picture_suffix=suffix, shard=shard)
-    if settings.get('memory') is None:  # who gives a limit has little to spare
-        keep_freed_memory()
     try:
         deblurrer = Deblurrer.from_file(weights, param_key=param_key, **settings)
     except ValueError as error:
         raise UserError(str(error)) from error
-    if settings.get('memory') is None and deblurrer.window is None:
-        keep_freed_memory(STRIP_BYTES)  # the large maps of windows alone gain from being kept
+    if settings.get('memory') is None:  # who gives a limit has little to spare
+        # Whole maps gain from being kept where there are windows alone.
+        keep_freed_memory(STRIP_BYTES if deblurrer.window is None else WHOLE_MAP_BYTES)
     if blur_maps and not isinstance(deblurrer.network, AIBNet):
         raise UserError(f'--blur-maps: an AIBNet has them; these weights: {deblurrer.traits.architecture}')
     if page:

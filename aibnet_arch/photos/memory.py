@@ -22,6 +22,7 @@ MARGIN = 1.1  # on what the network takes: where freed memory lies about in piec
 OTHERS_MARGIN = 1.4  # FFTformer's grows by a third over a picture of many tiles
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # glibc's numbers
 STRIP_BYTES = 32 << 20  # a strip's maps are smaller, whole maps larger
+WHOLE_MAP_BYTES = 1 << 30
 BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended
 
 
@@ -90,7 +91,7 @@ def release_freed_memory(device: torch.device) -> None:
         _MALLOC_TRIM(0)
 
 
-def keep_freed_memory(largest: int = 1 << 30) -> None:
+def keep_freed_memory(largest: int) -> None:
     """Let the C library keep all that is freed for the next request, until :func:`release_freed_memory`.
 
     It gives large pieces back at once, and the system clears their pages anew for the next map of a network, which

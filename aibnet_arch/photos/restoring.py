@@ -147,6 +147,8 @@ class Deblurrer:
             chosen = Wanted.of(weights).window
         deblurrer = cls(network, window=None if chosen == WHOLE else cast('Optional[int]', chosen), **settings)
         deblurrer.card = card
+        del weights
+        release_freed_memory(torch.device('cpu'))  # the file's own tensors, as much as the network
         return deblurrer
 
     def choose_tile(self, height: int, width: int, *, held: Optional[int] = None) -> Optional[int]:
