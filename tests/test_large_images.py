@@ -161,8 +161,8 @@ def test_every_global_statistic_of_the_network_gets_its_windows(encoder, monkeyp
     seen = []
 
     def spied(lean):
-        return lambda block, x, *maps, window: (
-            seen.append((block, x.shape[2], window)) or lean(block, x, *maps, window=window)
+        return lambda block, x, *maps, window, operations: (
+            seen.append((block, x.shape[2], window)) or lean(block, x, *maps, window=window, operations=operations)
         )
 
     for make, lean in blocks.BLOCKS.items():
