@@ -244,7 +244,8 @@ def test_other_weights_settings_and_layouts_never_meet_what_is_kept(opened, comp
     assert len(names) == 6
     assert name(network(1)) not in (first, last)
     other = network(2, alpha_init=0.7)
-    other.load_state_dict({k: v for k, v in net.state_dict().items() if k != '_extra_state'}, strict=False)
+    weights = {key: value for key, value in net.state_dict().items() if key != '_extra_state'}  # of other arguments
+    assert other.load_state_dict(weights, strict=False) == (['_extra_state'], [])
     assert name(other) not in (first, last)
     assert not warned
 

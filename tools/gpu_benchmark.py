@@ -13,6 +13,7 @@ import itertools
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Optional
 
@@ -214,6 +215,15 @@ KINDS: dict[str, Callable[..., Iterator[Row]]] = {
 }
 
 
+def _cannot() -> tuple[type[Exception], ...]:
+    """What torch and triton raise where they cannot do something; out of memory is a RuntimeError."""
+    if find_spec('triton') is None:
+        return (RuntimeError,)
+    from triton.errors import TritonError
+
+    return (RuntimeError, TritonError)
+
+
 def _timed(run: Callable[[], Any], device: torch.device, repeats: int, *, tf32: bool, macs: float) -> Row:
     """Seconds of the first run and of the others, what they reach, and the memory; or why there are none."""
     try:
@@ -223,7 +233,7 @@ def _timed(run: Callable[[], Any], device: torch.device, repeats: int, *, tf32: 
                 started = now(device)
                 run()
                 times.append(now(device) - started)
-    except Exception as error:  # the case does not fit, or this torch or triton cannot do it: it is told
+    except _cannot() as error:  # the case does not fit, or this torch or triton cannot do it: it is told
         if device.type == 'cuda':
             torch.cuda.empty_cache()
         return {'told': str(error).splitlines()[0][:80]}

@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .requirements import check
-from .tiles import maps_like, offsets, tile
+from .tiles import here, maps_like, offsets, tile
 
 
 @triton.jit
@@ -15,10 +15,7 @@ def _kernel(
     image_stride, channel_stride, row_stride, column_stride,
     at_once: tl.constexpr, padded: tl.constexpr,
 ):  # fmt: skip
-    image = tl.program_id(1)
-    position = tl.program_id(0) * at_once + tl.arange(0, at_once)
-    channel = tl.arange(0, padded)
-    inside = (position < positions)[:, None] & (channel < channels)[None, :]
+    image, position, channel, inside, there = here(channels, positions, at_once, padded)
     place = offsets(image, position, channel, width, image_stride, channel_stride, row_stride, column_stride)
     x = tl.load(source + place, inside, other=0).to(tl.float32)
     mean = tl.sum(x, axis=1) / channels
@@ -27,7 +24,6 @@ def _kernel(
     scale = tl.load(weight + channel, channel < channels, other=0).to(tl.float32)
     shift = tl.load(bias + channel, channel < channels, other=0).to(tl.float32)
     normed = centred / deviation[:, None] * scale[None, :] + shift[None, :]
-    there = (image.to(tl.int64) * positions + position)[:, None] * channels + channel[None, :]
     tl.store(result + there, normed, inside)
 
 

@@ -16,6 +16,17 @@ def offsets(image, position, channel, width, image_stride, channel_stride, row_s
     return first[:, None] + channel.to(tl.int64)[None, :] * channel_stride
 
 
+@triton.jit
+def here(channels, positions, at_once: tl.constexpr, padded: tl.constexpr):
+    """Image, positions and channels of a program, which of them exist, and where they lie in `maps_like`'s maps."""
+    image = tl.program_id(1)
+    position = tl.program_id(0) * at_once + tl.arange(0, at_once)
+    channel = tl.arange(0, padded)
+    inside = (position < positions)[:, None] & (channel < channels)[None, :]
+    there = (image.to(tl.int64) * positions + position)[:, None] * channels + channel[None, :]
+    return image, position, channel, inside, there
+
+
 def tile(channels: int) -> tuple[int, int]:
     """Positions and channels, powers of two, of the tile of a kernel that takes all channels of a position."""
     padded = triton.next_power_of_2(channels)
