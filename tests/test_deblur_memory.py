@@ -139,6 +139,19 @@ def test_freed_memory_is_kept_for_the_next_map():
     assert kept < 50 < given_back
 
 
+def test_the_compiler_is_not_imported():
+    """It takes two seconds and 150 MB. In a process of its own; torch itself must not have imported it."""
+    code = """if True:
+        import sys, torch
+        before = set(sys.modules)
+        from aibnet_arch.photos import Deblurrer
+        Deblurrer.from_file('box')
+        print(*({'torch._dynamo', 'sympy', 'triton'} & (sys.modules.keys() - before)))
+    """
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 @pytest.mark.parametrize(
     ('limit', 'window', 'expected'),
     [(None, None, [memory.STRIP_BYTES]), (None, 128, [memory.WHOLE_MAP_BYTES]), (10**9, None, []), (10**9, 128, [])],

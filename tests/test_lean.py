@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from aibnet_arch.modeling.channel_products import products
 from aibnet_arch.modeling.encoders.flow_prior import FlowPrior
 from aibnet_arch.modeling.hfs_block import HFSBlock
-from aibnet_arch.modeling.lean import Lean, strips
+from aibnet_arch.modeling.lean import Lean, kernel_estimator, strips
 from aibnet_arch.modeling.lean.channel_mix import total_of
 from aibnet_arch.modeling.lean.flow_prior import flow_prior
 from aibnet_arch.modeling.lean.strips import over_strips
@@ -26,9 +26,11 @@ def shaken(module):
     module.double()
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
-            # The flow's constants are part of its definition.
-            if tensor.is_floating_point() and not name.endswith(('mask', '.alpha', 'normalization')):
-                tensor.add_(0.2 * torch.rand_like(tensor))
+            # The flow's constants are part of its definition. Shaken, UFPNet's features would be so large that all
+            # kernels were the same.
+            fixed = {'kernel_extra', 'flow'} & {*name.split('.')} or name.endswith(('mask', '.alpha', 'normalization'))
+            if tensor.is_floating_point() and not fixed:
+                tensor.add_(0.1 * torch.randn_like(tensor))
     return module
 
 
@@ -42,6 +44,7 @@ def thin_strips(monkeypatch):
     """Strips of a few rows also for small images."""
     monkeypatch.setattr(strips, 'CPU_BYTES', 1)
     monkeypatch.setattr(strips, 'LEAST_ROWS', 4)
+    monkeypatch.setattr(kernel_estimator, 'LEAST_ROWS', 6)
 
 
 SWITCHES = [
@@ -319,12 +322,12 @@ def test_hooks_are_met_in_the_lean_run_too(encoder, thin_strips):
     with torch.no_grad():
         expected = net(image)
     level = net.sub_decoders[0].levels[1]
-    modules = (level.sfdh_blocks[0], level.hfs_block, net.encoder.encoders[1][0])
-    inside = (level.sfdh_blocks[0].sfem, level.hfs_block.decoupler, net.encoder.encoders[1][0].norm1)
+    modules = (level.sfdh_blocks[0], level.hfs_block, net.encoder.encoders[1][0], level.up)
+    inside = (level.sfdh_blocks[0].sfem, level.hfs_block.decoupler, net.encoder.encoders[1][0].norm1, level.up[1])
     with torch.no_grad():
         seen = [watched(module) for module in (*modules, *inside)]
         torch.testing.assert_close(net(image), expected, rtol=1e-5, atol=1e-5)
-    assert seen == [[(2, 16, 16, 24)]] * 6
+    assert seen == [[(2, 16, 16, 24)]] * 8
 
 
 def test_a_hook_may_change_what_a_block_takes_and_gives():
@@ -367,19 +370,24 @@ def derived(module):
         'sub_decoders.0.levels.1.hfs_block.attention',
         'encoder.encoders.1.0',
         'encoder.encoders.1.0.conv3',
+        'sub_decoders.0.levels.1.up',
+        'sub_decoders.0.levels.1.up.1',
+        'encoder.kernel_extra.Decoding_Block2',
+        'encoder.kernel_extra.Decoding_Block2.ResBlock1',
     ],
 )
 def test_what_somebody_derives_from_a_part_runs_in_the_lean_run_too(path):
-    net = tiny().eval()
+    encoder = 'ufpnet' if 'kernel_extra' in path else 'nafnet'
+    net = shaken(tiny(encoder=encoder)).eval()
     derived(net.get_submodule(path))
-    image = torch.rand(1, 3, 32, 32)
+    image = torch.rand(1, 3, 32, 32, dtype=torch.float64)
     with torch.no_grad():
         lean = net(image)
         net.lean = None
-        torch.testing.assert_close(lean, net(image), rtol=1e-5, atol=1e-5)
-        again = tiny().eval()
+        torch.testing.assert_close(lean, net(image), rtol=1e-11, atol=1e-11)
+        again = tiny(encoder=encoder).double().eval()
         again.load_state_dict(net.state_dict())
-        assert not torch.allclose(lean, again(image), atol=1e-4)
+        assert not torch.allclose(lean, again(image), rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .hfs_block import HFSBlock
+from .layers import Upsampling
 from .level_settings import LevelSettings
 from .sfdh_block import SFDHBlock
 
@@ -23,7 +24,7 @@ class DecoderLevel(nn.Module):
     def __init__(self, settings: LevelSettings) -> None:
         super().__init__()
         channels = settings.channels
-        self.up = nn.Sequential(nn.Conv2d(2 * channels, 4 * channels, 1, bias=False), nn.PixelShuffle(2))
+        self.up = Upsampling(channels)
         self.sfdh_blocks = nn.Sequential(*(SFDHBlock(settings) for _ in range(settings.blocks)))
         self.hfs_block = HFSBlock(settings) if settings.hfs_block else nn.Identity()
 

@@ -61,6 +61,13 @@ class ConvGate(nn.Module):
         return self.gate(self.depthwise(self.expand(x)))
 
 
+class Upsampling(nn.Sequential):
+    """1x1 convolution to four times the channels, which are put beside each other: (B, 2C, H, W) -> (B, C, 2H, 2W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Conv2d(2 * channels, 4 * channels, 1, bias=False), nn.PixelShuffle(2))
+
+
 def channels_last(x: Tensor) -> Tensor:
     """(B, C, H, W) with the channels of a pixel side by side in memory, the layout of all maps in this network."""
     return x.contiguous(memory_format=torch.channels_last)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .encoders.naf_block import NAFBlock
+from .layers import Upsampling
 
 
 class NAFDecoder(nn.Module):
@@ -18,9 +19,7 @@ class NAFDecoder(nn.Module):
     def __init__(self, *, width: int, decoder_blocks: Sequence[int]) -> None:
         super().__init__()
         channels = [width * 2**level for level in reversed(range(len(decoder_blocks)))]
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(2 * c, 4 * c, 1, bias=False), nn.PixelShuffle(2)) for c in channels
-        )
+        self.ups = nn.ModuleList(Upsampling(c) for c in channels)
         self.decoders = nn.ModuleList(
             nn.Sequential(*(NAFBlock(c) for _ in range(blocks))) for c, blocks in zip(channels, decoder_blocks)
         )

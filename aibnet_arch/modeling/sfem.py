@@ -23,16 +23,21 @@ class DifferenceWeight(nn.Module):
     def __init__(self, *, length: int, alpha_init: float = 0.8, deviation: float = 0.1) -> None:
         super().__init__()
         self.alpha_init = alpha_init
-        self.query1 = nn.Parameter(deviation * torch.randn(length))
-        self.key1 = nn.Parameter(deviation * torch.randn(length))
-        self.query2 = nn.Parameter(deviation * torch.randn(length))
-        self.key2 = nn.Parameter(deviation * torch.randn(length))
+        self.query1 = _noise(length, deviation)
+        self.key1 = _noise(length, deviation)
+        self.query2 = _noise(length, deviation)
+        self.key2 = _noise(length, deviation)
 
     def forward(self) -> Tensor:
         """alpha = exp(a_Q1 . a_K1) - exp(a_Q2 . a_K2) + alpha_init, shape ()."""
         first = torch.exp((self.query1 * self.key1).sum())
         second = torch.exp((self.query2 * self.key2).sum())
         return first - second + self.alpha_init
+
+
+def _noise(length: int, deviation: float) -> nn.Parameter:
+    """Gaussian. By no operation that, on the meta device, where files of weights are read, imports torch's compiler."""
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(length), a=-5, b=5).mul_(deviation))
 
 
 class SFEM(nn.Module):

@@ -96,7 +96,7 @@ def keep_freed_memory(largest: int) -> None:
 
     It gives large pieces back at once, and the system clears their pages anew for the next map of a network, which
     takes up to half of a picture's time. The price is memory, up to two fifths more, since freed pieces lie about; much
-    less with STRIP_BYTES, where whole maps are given back.
+    less with STRIP_BYTES, where whole maps are given back, and what is free beyond two pieces.
     glibc alone can be asked; it holds for the whole process, from now on.
 
     Args:
@@ -104,7 +104,7 @@ def keep_freed_memory(largest: int) -> None:
     """
     if _MALLOPT is not None:
         _MALLOPT(MMAP_THRESHOLD, largest)
-        _MALLOPT(TRIM_THRESHOLD, (1 << 31) - 1)  # the most that it takes
+        _MALLOPT(TRIM_THRESHOLD, min(2 * largest, (1 << 31) - 1))  # the most that it takes
 
 
 def _of_glibc(name: str) -> Optional[Callable[..., int]]:

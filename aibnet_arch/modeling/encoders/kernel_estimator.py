@@ -6,7 +6,9 @@ from torch import Tensor, nn
 KERNEL_TAPS = 19 * 19  # a kernel of 19x19 per pixel, flattened row by row
 
 
-class _ResBlock(nn.Module):
+class ResBlock(nn.Module):
+    """Shape: (B, C, H, W) -> (B, C, H, W)."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
@@ -17,38 +19,47 @@ class _ResBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         return x + self.body(x)
 
 
-class _EncodingBlock(nn.Module):
+class EncodingBlock(nn.Module):
     """Shape: (B, C_in, H, W) -> skip (B, C, H, W) and (B, C, H/2, W/2)."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         self.Conv_head = nn.Conv2d(in_channels, channels, 3, padding=1)
-        self.ResBlock1 = _ResBlock(channels)
-        self.ResBlock2 = _ResBlock(channels)
+        self.ResBlock1 = ResBlock(channels)
+        self.ResBlock2 = ResBlock(channels)
         self.downsample = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        skip = torch.relu(self.ResBlock2(self.ResBlock1(self.Conv_head(x))))
+        """(B, C_in, H, W) -> the skip and its half, see above."""
+        skip = self.skip(x)
         return skip, self.downsample(skip)
 
+    def skip(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, C, H, W)."""
+        return torch.relu(self.ResBlock2(self.ResBlock1(self.Conv_head(x))))
 
-class _DecodingBlock(nn.Module):
+
+class DecodingBlock(nn.Module):
     """Shape: (B, C_in, H/2, W/2) and skip (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         self.Conv_t = nn.ConvTranspose2d(in_channels, channels, 3, stride=2, padding=1, output_padding=1)
         self.Conv_head = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.ResBlock1 = _ResBlock(channels)
-        self.ResBlock2 = _ResBlock(channels)
+        self.ResBlock1 = ResBlock(channels)
+        self.ResBlock2 = ResBlock(channels)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        x = self.Conv_head(torch.cat((self.Conv_t(x), skip), dim=1))
-        x = self.ResBlock1(x)  # what went in is free from here on
-        return torch.relu(self.ResBlock2(x))
+        """See above."""
+        return self.merge(self.Conv_t(x), skip)
+
+    def merge(self, x: Tensor, skip: Tensor) -> Tensor:
+        """x and skip, (B, C, H, W) -> (B, C, H, W)."""
+        return torch.relu(self.ResBlock2(self.ResBlock1(self.Conv_head(torch.cat((x, skip), dim=1)))))
 
 
 class _Middle(nn.Module):
@@ -82,16 +93,17 @@ class _Heads(nn.Module):
 class KernelEstimator(nn.Module):
     """Standardised kernel code of every pixel, and its uncertainty.
 
-    Attribute names are the keys of the published UFPNet checkpoints. It runs without gradient alone.
+    Attribute names are the keys of the published UFPNet checkpoints. It runs without gradient alone; in less memory:
+    ``lean/kernel_estimator.py``.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.Encoding_Block1 = _EncodingBlock(3, 64)
-        self.Encoding_Block2 = _EncodingBlock(64, 128)
+        self.Encoding_Block1 = EncodingBlock(3, 64)
+        self.Encoding_Block2 = EncodingBlock(64, 128)
         self.Conv_mid = _Middle(128, 256)
-        self.Decoding_Block1 = _DecodingBlock(256, 128)
-        self.Decoding_Block2 = _DecodingBlock(128, 64)
+        self.Decoding_Block1 = DecodingBlock(256, 128)
+        self.Decoding_Block2 = DecodingBlock(128, 64)
         self.Conv_tail = _Heads(64)
 
     def features(self, image: Tensor) -> Tensor:

@@ -9,24 +9,30 @@ from torch import Tensor, nn
 from ..channel_logits import ChannelLogits
 from ..decoder_level import DecoderLevel
 from ..decoupler import Decoupler
+from ..encoders.kernel_estimator import DecodingBlock, EncodingBlock, ResBlock
 from ..encoders.naf_block import NAFBlock
 from ..encoders.ufpnet import ConditionedNAFBlock, KernelAttention
 from ..hfs_block import HFSBlock, MaskedAttention
-from ..layers import ConvGate, GlobalPool, LayerNorm2d, SimpleGate
+from ..layers import ConvGate, GlobalPool, LayerNorm2d, SimpleGate, Upsampling
 from ..process_batch_norm import ProcessBatchNorm2d
 from ..sca import SCA
 from ..sfdh_block import SFDHBlock
 from ..sfem import SFEM, DifferenceWeight
 from .hfs_block import hfs_block
+from .kernel_estimator import decoding_block, encoding_block
 from .naf_block import conditioned_naf_block, naf_block
 from .operations import Operations
 from .sfdh_block import sfdh_block
+from .upsampling import upsampling
 
-BLOCKS: dict[type[nn.Module], Callable[..., Tensor]] = {
+BLOCKS: dict[type[nn.Module], Callable[..., Any]] = {
     SFDHBlock: sfdh_block,
     HFSBlock: hfs_block,
     NAFBlock: naf_block,
     ConditionedNAFBlock: conditioned_naf_block,
+    Upsampling: upsampling,
+    EncodingBlock: encoding_block,
+    DecodingBlock: decoding_block,
 }
 
 
@@ -42,11 +48,15 @@ PARTS = {
     LayerNorm2d,
     MaskedAttention,
     ProcessBatchNorm2d,
+    ResBlock,
     SCA,
     SFEM,
     SimpleGate,
     nn.Conv2d,
+    nn.ConvTranspose2d,
     nn.GELU,
+    nn.PixelShuffle,
+    nn.ReLU,
     nn.Sequential,
     nn.Sigmoid,
 }
@@ -59,7 +69,7 @@ class Runner:
     window: Optional[int] = None
     operations: Operations = field(default_factory=Operations)
 
-    def __call__(self, block: nn.Module, *maps: Tensor, level: int) -> Tensor:
+    def __call__(self, block: nn.Module, *maps: Tensor, level: int) -> Any:
         """What ``block(*maps)`` gives, at 1/2^level of the resolution."""
         lean = BLOCKS.get(type(block))
         if lean is None or not self._is_as_written(block):

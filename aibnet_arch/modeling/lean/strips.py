@@ -38,6 +38,7 @@ def over_strips(
     halo: int,
     channels: int,
     into: Optional[Tensor] = None,
+    least: Optional[int] = None,
 ) -> MapsAndSums:
     """Apply `function` to strips of maps and put its results together.
 
@@ -50,11 +51,12 @@ def over_strips(
             The strip's convolutions pad with zeros, which spoils no more than that.
         channels: of the widest intermediate result, to choose the height of the strips (always even).
         into: one of the inputs, given away: where the first map has its shape and type, it is written there.
+        least: rows of a strip, even; None: LEAST_ROWS.
 
     Returns:
         Maps and sums for the whole height. The maps may have a part of the resolution.
     """
-    rows = _strip_rows(inputs[0], channels)
+    rows = _strip_rows(inputs[0], channels, least)
     if rows is None:
         return function(whole, *inputs)
     height = inputs[0].shape[2]
@@ -88,14 +90,14 @@ def _write(top: int, maps: Maps, joined: Maps, height: int) -> None:
         tall[:, :, start : start + part.shape[2]] = part
 
 
-def _strip_rows(x: Tensor, channels: int) -> Optional[int]:
+def _strip_rows(x: Tensor, channels: int, least: Optional[int]) -> Optional[int]:
     """Rows of a strip; None: the whole map. A captured graph must not depend on the size of what it was made from."""
     if is_captured() or x.is_meta:
         return None
     batch, _, height, width = x.shape
     budget = CPU_BYTES if x.device.type == 'cpu' else _gpu_bytes(x.device)
     rows = budget // (batch * channels * width * x.element_size())
-    rows = max(rows, LEAST_ROWS) // 2 * 2
+    rows = max(rows, least or LEAST_ROWS) // 2 * 2
     return rows if rows < height else None
 
 

@@ -15,7 +15,7 @@ def sub_decoder(part: SubDecoder, skips: list[Tensor], bottom: Tensor, *, run: R
     for number in reversed(range(len(part.levels))):
         level: Any = part.levels[number]
         if run.walks(level):
-            x = level.up(x) + skips.pop()
+            x = run(level.up, x, level=number) + skips.pop()
             for block in (*level.sfdh_blocks, level.hfs_block):
                 x = run(block, x, level=number)
         else:

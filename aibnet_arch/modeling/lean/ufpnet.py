@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..encoders.kernel_estimator import KERNEL_TAPS
+from ..encoders.kernel_estimator import KERNEL_TAPS, KernelEstimator
 from ..encoders.ufpnet import UFPNetEncoder
 from ..layers import channels_last
 from .blocks import Runner
@@ -17,7 +17,7 @@ ESTIMATOR_HALO = 2  # rows around a position that the estimator's heads see
 def ufpnet_encoder(encoder: UFPNetEncoder, image: Tensor, *, run: Runner) -> tuple[Tensor, ...]:
     """``encoder(image)``."""
     image = channels_last(image)
-    summaries = _summaries(encoder, image)
+    summaries = _summaries(encoder, _estimated(encoder.kernel_extra, image, run))
     features = []
     blocks: Any
     x = encoder.intro(image)
@@ -32,9 +32,18 @@ def ufpnet_encoder(encoder: UFPNetEncoder, image: Tensor, *, run: Runner) -> tup
     return (*features, x)
 
 
-def _summaries(encoder: UFPNetEncoder, image: Tensor) -> list[Tensor]:
-    """What the conditioned blocks need of the blur kernels, finest level first."""
-    source, halo = encoder.kernel_extra.features(image), ESTIMATOR_HALO
+def _estimated(estimator: KernelEstimator, image: Tensor, run: Runner) -> Tensor:
+    """``estimator.features(image)``."""
+    skip1, x = run(estimator.Encoding_Block1, image, level=0)
+    skip2, x = run(estimator.Encoding_Block2, x, level=1)
+    x = run(estimator.Decoding_Block1, estimator.Conv_mid(x), skip2, level=1)
+    del skip2
+    return run(estimator.Decoding_Block2, x, skip1, level=0)
+
+
+def _summaries(encoder: UFPNetEncoder, source: Tensor) -> list[Tensor]:
+    """What the conditioned blocks need of the blur kernels, finest level first, of the estimator's features."""
+    halo = ESTIMATOR_HALO
     summaries = []
     for level in encoder.conditioned:
         blocks: Any = encoder.encoders[level]
