@@ -71,7 +71,7 @@ class FlowPrior(nn.Module):
         self.register_buffer('normalization', torch.ones(1))
         layers: list[nn.Module] = []
         for step in range(steps):
-            # The odd taps first. Not by arange: on the meta device that imports torch's compiler, seconds and 90 MB.
+            # The odd taps first. Not by arange: on the meta device that imports torch's compiler, 2 s and 150 MB.
             mask = torch.tensor([float((tap + step) % 2) for tap in range(KERNEL_TAPS)])
             layers += [MaskedCoupling(mask, hidden), FlowBatchNorm(KERNEL_TAPS)]
         self.net = nn.ModuleList(layers)

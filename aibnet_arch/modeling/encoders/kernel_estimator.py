@@ -34,7 +34,7 @@ class EncodingBlock(nn.Module):
         self.downsample = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C_in, H, W) -> the skip and its half, see above."""
+        """(B, C_in, H, W) -> the skip (B, C, H, W), and from it (B, C, H/2, W/2)."""
         skip = self.skip(x)
         return skip, self.downsample(skip)
 
@@ -54,7 +54,7 @@ class DecodingBlock(nn.Module):
         self.ResBlock2 = ResBlock(channels)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """See above."""
+        """(B, C_in, H/2, W/2) and the skip (B, C, H, W) -> (B, C, H, W)."""
         return self.merge(self.Conv_t(x), skip)
 
     def merge(self, x: Tensor, skip: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ def naf_decoder(decoder: NAFDecoder, features: list[Tensor], bottom: Tensor, *, 
     blocks: Any
     for up, blocks in zip(decoder.ups, decoder.decoders):
         level = len(features) - 1
-        x = run(up, x, level=level) + features.pop()
+        x = run(up, x, level=level).add_(features.pop())
         for block in blocks:
             x = run(block, x, level=level)
     return (decoder.ending(x),)
