@@ -36,8 +36,9 @@ class DifferenceWeight(nn.Module):
 
 
 def _noise(length: int, deviation: float) -> nn.Parameter:
-    """Gaussian. By no operation that, on the meta device, where files of weights are read, imports torch's compiler."""
-    return nn.Parameter(nn.init.trunc_normal_(torch.empty(length), a=-5, b=5).mul_(deviation))
+    """Gaussian. On the meta device, where weights are read, torch would import its compiler to draw nothing."""
+    empty = torch.empty(length)
+    return nn.Parameter(empty if empty.is_meta else deviation * torch.randn(length))
 
 
 class SFEM(nn.Module):
