@@ -1,5 +1,6 @@
 """The kernels in Triton against torch's operations. tests/test_triton_kernels.py runs this in the interpreter."""
 
+import copy
 import csv
 import gc
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from aibnet_arch.inference.kernels import position_sums
+from aibnet_arch.inference.kernels import operations, position_sums
 from aibnet_arch.inference.kernels.operations import TritonOperations
 from aibnet_arch.inference.restorer import InferenceSettings, Restorer
 from aibnet_arch.modeling.layers import LayerNorm2d, SimpleGate
@@ -31,7 +32,7 @@ LAYOUTS = {
 def no_gradient(monkeypatch):
     torch.manual_seed(0)
     monkeypatch.setattr(position_sums, 'SHARE', 64)  # several shares also of small maps
-    with torch.no_grad():
+    with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):
         yield
 
 
@@ -89,10 +90,44 @@ def test_position_sums(heads, count, channels, size, layout, dtype):
         torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-5 * float(exact.abs().max()))
 
 
+@DTYPES
+@pytest.mark.parametrize(
+    ('channels', 'outputs', 'size', 'layout'),
+    [*((24, 70, (9, 11), layout) for layout in LAYOUTS), (512, 40, (5, 14), 'window'), (1, 1, (3, 3), 'window')],
+)
+def test_norm_with_convolutions(channels, outputs, size, layout, dtype):
+    x = maps(2, channels, *size, dtype=dtype, layout=layout)
+    x[:, :, -1] *= 30
+    norm = shaken(LayerNorm2d(channels), dtype)
+    convolutions = [
+        shaken(torch.nn.Conv2d(channels, count, 1, bias=bias), dtype) for count, bias in ((outputs, True), (3, False))
+    ]
+    found = list(KERNELS.norm_convs(norm, x, convolutions))
+    doubles = [copy.deepcopy(each).double() for each in convolutions]
+    for ours, exact in zip(found, TORCH.norm_convs(norm.double(), x.double(), doubles), strict=True):
+        scale = exact.abs().mean()
+        assert_rounded(ours / scale.to(dtype), exact / scale.to(dtype), dtype)
+        assert ours.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize('first', [0.0, 1e3])
+def test_a_norm_with_a_convolution_far_from_zero(first):
+    """Nothing is lost where the mean is large against the deviation, or the first channels lie apart from the rest."""
+    x = maps(1, 320, 4, 5, dtype=torch.float32) + 1000
+    x[:, :64] += first
+    x[:, :, 0] = 1e5  # no deviation at all
+    norm, convolution = shaken(LayerNorm2d(320)), shaken(torch.nn.Conv2d(320, 16, 1))
+    (found,) = KERNELS.norm_convs(norm, x, [convolution])
+    (exact,) = TORCH.norm_convs(norm.double(), x.double(), [convolution.double()])
+    (expected,) = TORCH.norm_convs(norm.float(), x, [convolution.float()])
+    assert (found - exact).abs().max() <= 3 * (expected - exact).abs().max()
+
+
 def test_one_pixel():
     x = maps(1, 16, 1, 1, dtype=torch.float32)
     norm = shaken(LayerNorm2d(16))
     assert_rounded(KERNELS.norm(norm, x), TORCH.norm(norm.double(), x.double()), torch.float32)
+    assert_rounded(KERNELS.gate(x), TORCH.gate(x.double()), torch.float32)
     convolution = shaken(torch.nn.Conv2d(16, 16, 1))
     assert_rounded(KERNELS.conv_gate(convolution, x), TORCH.conv_gate(convolution.double(), x.double()), torch.float32)
     for ours, exact in zip(KERNELS.position_sums(x, heads=2), TORCH.position_sums(x, heads=2)):
@@ -113,6 +148,7 @@ def test_what_they_cannot_take_is_refused():
     x = maps(1, 16, 4, 4, dtype=torch.float32)
     for run in (
         lambda x: KERNELS.norm(LayerNorm2d(16).to(x), x),
+        lambda x: list(KERNELS.norm_convs(LayerNorm2d(16).to(x), x, [torch.nn.Conv2d(16, 5, 1).to(x)])),
         lambda x: KERNELS.conv_gate(torch.nn.Conv2d(16, 16, 1).to(x), x),
         lambda x: KERNELS.position_sums(x, heads=1),
     ):
@@ -145,6 +181,7 @@ def test_a_network_with_kernels_is_the_one_without(switches, settings, tolerance
     expected = Restorer(network, InferenceSettings(**settings))(image)
     with monkeypatch.context() as patch:  # all of them ran as kernels
         patch.setattr(LayerNorm2d, 'forward', refused)
+        patch.setattr(operations, 'layer_norm', refused)  # but in one with the convolution
         patch.setattr(SimpleGate, 'forward', refused)
         patch.setattr(channel_mix, 'position_sums', refused)
         found = Restorer(network, InferenceSettings(triton_kernels=True, **settings))(image)
@@ -173,6 +210,6 @@ def test_the_benchmark_times_each_kernel_and_the_network(tmp_path, monkeypatch):
     rows = [SimpleNamespace(**row) for row in csv.DictReader(written.read_text().splitlines())]
     assert [row.by for row in rows if row.kind == 'inference'] == ['torch', 'triton_kernels']
     kernels = [row for row in rows if row.kind == 'kernels']
-    assert len(kernels) == 2 * 3 * 2 and all(float(row.s) > 0 for row in rows)
+    assert len(kernels) == 2 * 5 * 2 and all(float(row.s) > 0 for row in rows)
     assert all(float(row.difference) < 0.5 for row in kernels if row.by == 'triton')
     assert all(float(row.difference) < 1e-4 for row in kernels if row.by == 'triton' and row.dtype == 'float32')

@@ -38,30 +38,35 @@ COMPILE = """
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from aibnet_arch.inference.kernels import gate, layer_norm, position_sums
+from aibnet_arch.inference.kernels import gate, layer_norm, norm_conv, position_sums
 
 CONSTANTS = {
     gate: {'at_once': 16, 'padded': 16, 'has_bias': True},
     layer_norm: {'at_once': 16, 'padded': 16},
+    norm_conv: {'at_once': 64, 'side': 64, 'step': 64, 'has_bias': True, 'tensor_cores': True},
     position_sums: {'at_once': 32, 'side': 16, 'tensor_cores': True},
 }
-FLOATS = ('products', 'of_queries', 'of_keys', 'weight', 'bias')
+SHARED = {75: 64 << 10, 80: 163 << 10, 90: 227 << 10}  # bytes that a program may have
+FLOATS = ('products', 'of_queries', 'of_keys', 'weight', 'bias', 'scale', 'shift')
 for module, constants in CONSTANTS.items():
     names = module._kernel.arg_names
     maps = {name: '*fp32' if name in FLOATS else '*bf16' for name in ('source', 'result', 'pairs', *FLOATS)}
     signature = {name: 'constexpr' if name in constants else maps.get(name, 'i32') for name in names}
     signature.update({'eps': 'fp32'} if 'eps' in names else {})
     values = {(names.index(name),): value for name, value in constants.items()}
-    made = compile(ASTSource(module._kernel, signature, values), target=GPUTarget('cuda', 80, 32))
-    print(len(made.asm['cubin']), 'mma.sync' in made.asm['ptx'])
+    for capability in SHARED:
+        made = compile(ASTSource(module._kernel, signature, values), target=GPUTarget('cuda', capability, 32))
+        assert made.asm['cubin'] and made.metadata.shared <= SHARED[capability], (module, capability)
+        print(capability, 'mma' in made.asm['ptx'])
 """
 
 
 def test_triton_compiles_them_for_a_gpu(tmp_path):
     """What the interpreter runs is not all that the compiler takes."""
-    told = in_a_process('-c', COMPILE, TRITON_INTERPRET='0', TRITON_CACHE_DIR=str(tmp_path)).split()
-    assert told[1::2] == ['False', 'False', 'True']  # the sums by tensor cores
-    assert all(int(size) > 0 for size in told[::2])
+    told = in_a_process('-c', COMPILE, TRITON_INTERPRET='0', TRITON_CACHE_DIR=str(tmp_path)).splitlines()
+    without = ['75 False', '80 False', '90 False']
+    products = ['75 False', '80 True', '90 True']  # by tensor cores, where they have TF32
+    assert told == [*without, *without, *products, *products]
 
 
 # Where they cannot run

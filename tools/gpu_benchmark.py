@@ -191,11 +191,16 @@ def _kernels(small: Mapping[str, Any], device: torch.device, arguments: argparse
         channels, side = small.get('width', 64) << level, max(arguments.crop >> level, 4)
         maps = torch.randn(1, 4 * channels, side, side, device=device, dtype=dtype)
         maps = maps.contiguous(memory_format=torch.channels_last)
-        norm = LayerNorm2d(channels).to(maps)
+        norm, expand = LayerNorm2d(channels).to(maps), nn.Conv2d(channels, 2 * channels, 1).to(maps)
         # A depthwise 1x1 convolution is the least that a gate can stand behind.
         convolution = nn.Conv2d(2 * channels, 2 * channels, 1, groups=2 * channels).to(maps)
         cases: dict[str, tuple[Callable[[Operations], Any], int]] = {
             'norm': (lambda by: by.norm(norm, maps[:, :channels]), 0),  # noqa: B023
+            'norm, then 1x1': (lambda by: expand(by.norm(norm, maps[:, :channels])), 2 * channels**2 * side**2),  # noqa: B023
+            'norm with 1x1': (
+                lambda by: next(by.norm_convs(norm, maps[:, :channels], [expand])),  # noqa: B023
+                2 * channels**2 * side**2,
+            ),
             'gate': (lambda by: by.conv_gate(convolution, maps[:, : 2 * channels]), 0),  # noqa: B023
             'sums': (lambda by: by.position_sums(maps, heads=1, count=2)[0], 2 * channels**2 * side**2),  # noqa: B023
         }

@@ -1,5 +1,6 @@
 """The lean run with kernels in Triton."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from ...modeling.lean.channel_mix import Sums
 from ...modeling.lean.strips import Crop, whole
 from .gate import gate
 from .layer_norm import layer_norm
+from .norm_conv import norm_conv
 from .position_sums import position_sums
 
 
@@ -20,6 +22,15 @@ class TritonOperations(Operations):
     def norm(self, norm: Any, x: Tensor) -> Tensor:
         """LN, (B, C, H, W) -> (B, C, H, W)."""
         return layer_norm(x, norm.weight, norm.bias, eps=norm.eps)
+
+    def norm_convs(self, norm: Any, x: Tensor, convolutions: Sequence[nn.Conv2d]) -> Iterator[Tensor]:
+        """LN and a 1x1 convolution of it in one pass, for each when it is asked for."""
+        for each in convolutions:
+            yield norm_conv(x, norm.weight, norm.bias, each, eps=norm.eps)
+
+    def gate(self, x: Tensor) -> Tensor:
+        """SG, (B, 2C, H, W) -> (B, C, H, W)."""
+        return gate(x, None)
 
     def conv_gate(self, convolution: nn.Conv2d, x: Tensor, crop: Crop = whole) -> Tensor:
         """SG after a convolution, whose bias the kernel adds."""

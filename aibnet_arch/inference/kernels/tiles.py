@@ -1,5 +1,7 @@
 """How kernels walk over maps (B, C, H, W), whatever their layout: some positions and channels at a time."""
 
+from typing import Optional
+
 import torch
 import triton
 import triton.language as tl
@@ -33,7 +35,7 @@ def tile(channels: int) -> tuple[int, int]:
     return max(NUMBERS // padded, 1), padded
 
 
-def maps_like(x: Tensor, channels: int) -> Tensor:
+def maps_like(x: Tensor, channels: int, dtype: Optional[torch.dtype] = None) -> Tensor:
     """Empty maps (B, channels, H, W), channels last in memory, as all maps of the network are."""
     batch, _, height, width = x.shape
-    return torch.empty(batch, height, width, channels, dtype=x.dtype, device=x.device).permute(0, 3, 1, 2)
+    return torch.empty(batch, height, width, channels, dtype=dtype or x.dtype, device=x.device).permute(0, 3, 1, 2)

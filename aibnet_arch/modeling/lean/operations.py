@@ -1,5 +1,6 @@
 """What the lean run takes several passes over its maps for. Another object of this kind may do it in one."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -19,6 +20,16 @@ class Operations:
     def norm(self, norm: nn.Module, x: Tensor) -> Tensor:
         """LN, (B, C, H, W) -> (B, C, H, W)."""
         return norm(x)
+
+    def norm_convs(self, norm: nn.Module, x: Tensor, convolutions: Sequence[nn.Conv2d]) -> Iterator[Tensor]:
+        """1x1 convolutions of LN, (B, C, H, W) -> (B, C', H, W), each when it is asked for: one is held at a time."""
+        normed = self.norm(norm, x)
+        for each in convolutions:
+            yield each(normed)
+
+    def gate(self, x: Tensor) -> Tensor:
+        """SG, (B, 2C, H, W) -> (B, C, H, W)."""
+        return _SG(x)
 
     def conv_gate(self, convolution: nn.Conv2d, x: Tensor, crop: Crop = whole) -> Tensor:
         """SG after a convolution that gives (B, 2C, H, W), of a strip without its halo: (B, C, h, W)."""

@@ -5,14 +5,13 @@ from typing import Any, Optional
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..layers import ConvGate
 from ..sca import SCA
 from ..sfdh_block import SFDHBlock
 from ..sfem import SFEM
 from .channel_mix import project, total_of
 from .operations import Operations
 from .sfem import gather_sfem, sfem_in_windows, sfem_matrix
-from .strips import Crop, MapsAndSums, over_strips, whole
+from .strips import Crop, MapsAndSums, over_strips
 from .windows import is_local, local_mean
 
 
@@ -20,20 +19,23 @@ def sfdh_block(block: SFDHBlock, x: Tensor, *, window: Optional[int], operations
     """``block(x)``. What somebody put in SFEM's place runs by its own ``forward``, and sees the whole map."""
     channels, spatial = x.shape[1], block.sfem
     if window is not None and is_local(x, window):
-        normed = operations.norm(block.norm1, x)
-        sca_in_windows = _sca_in_windows(block.sca, normed, window, operations)
+        expanded = operations.norm_convs(block.norm1, x, _first_convolutions(block))
+        sca_in_windows = _sca_in_windows(block.sca, next(expanded), window, operations)
         middle = x + (sca_in_windows if block.sca_scale is None else block.sca_scale * sca_in_windows)
         if spatial is not None:
-            local = sfem_in_windows(spatial, normed, window, operations) if type(spatial) is SFEM else spatial(normed)
+            if type(spatial) is SFEM:
+                local = sfem_in_windows(spatial, next(expanded), window, operations)
+            else:
+                local = spatial(operations.norm(block.norm1, x))
             middle = middle + block.sfem_weight * local
         feed_forward = lambda crop, x: _feed_forward(block, crop, x, operations)  # noqa: E731
         (out,), _ = over_strips(feed_forward, [middle], halo=1, channels=2 * channels)
         return out
 
     def gather(crop: Crop, x: Tensor) -> MapsAndSums:
-        normed = operations.norm(block.norm1, x)
-        gated = conv_gate(block.sca.features, normed, operations, crop)
-        value, sums = gather_sfem(spatial, normed, operations, crop) if type(spatial) is SFEM else ((), ())
+        expanded = operations.norm_convs(block.norm1, x, _first_convolutions(block))
+        gated = operations.conv_gate(block.sca.features.depthwise, next(expanded), crop)
+        value, sums = gather_sfem(spatial, next(expanded), operations, crop) if type(spatial) is SFEM else ((), ())
         return (gated, *value), (total_of(gated), *sums)
 
     (gated, *added), (total, *sums) = over_strips(gather, [x], halo=1, channels=5 * channels)
@@ -61,9 +63,9 @@ def sfem_term(block: SFDHBlock, x: Tensor, *, window: Optional[int] = None) -> T
     """The block's W SFEM(LN(x)), (B, C, H, W), which :func:`sfdh_block` never has apart from the rest."""
     spatial, operations = block.sfem, Operations()
     if type(spatial) is SFEM and window is not None and is_local(x, window):
-        return block.sfem_weight * sfem_in_windows(spatial, block.norm1(x), window, operations)
+        return block.sfem_weight * sfem_in_windows(spatial, spatial.expand(block.norm1(x)), window, operations)
     if type(spatial) is SFEM:
-        gather = lambda crop, x: gather_sfem(spatial, block.norm1(x), operations, crop)  # noqa: E731
+        gather = lambda crop, x: gather_sfem(spatial, spatial.expand(block.norm1(x)), operations, crop)  # noqa: E731
         (value,), sums = over_strips(gather, [x], halo=1, channels=5 * x.shape[1])
         return project(value, block.sfem_weight[:, :, 0] * sfem_matrix(spatial, *sums))
     if spatial is None:
@@ -71,9 +73,9 @@ def sfem_term(block: SFDHBlock, x: Tensor, *, window: Optional[int] = None) -> T
     return block.sfem_weight * spatial(block.norm1(x))
 
 
-def conv_gate(layer: ConvGate, x: Tensor, operations: Operations, crop: Crop = whole) -> Tensor:
-    """``layer(x)`` for a strip."""
-    return operations.conv_gate(layer.depthwise, layer.expand(x), crop)
+def _first_convolutions(block: SFDHBlock) -> list[Any]:
+    """Those of the normed map."""
+    return [block.sca.features.expand, *([block.sfem.expand] if type(block.sfem) is SFEM else [])]
 
 
 def _sca_matrix(sca: SCA, mean: Tensor) -> Tensor:
@@ -85,8 +87,8 @@ def _sca_matrix(sca: SCA, mean: Tensor) -> Tensor:
     return sca.project.weight[:, :, 0, 0] * weighed[:, None, :]
 
 
-def _sca_in_windows(sca: SCA, x: Tensor, window: int, operations: Operations) -> Tensor:
-    x = conv_gate(sca.features, x, operations)
+def _sca_in_windows(sca: SCA, expanded: Tensor, window: int, operations: Operations) -> Tensor:
+    x = operations.conv_gate(sca.features.depthwise, expanded)
     return sca.project(x * sca.weigh(local_mean(x, window)))
 
 
@@ -94,7 +96,8 @@ def _feed_forward(block: SFDHBlock, crop: Crop, x: Tensor, operations: Operation
     gated: Any
     last: Any
     gated, last = block.feed_forward
-    x, branch = crop(x), conv_gate(gated, operations.norm(block.norm2, x), operations, crop)
+    (expanded,) = operations.norm_convs(block.norm2, x, [gated.expand])
+    x, branch = crop(x), operations.conv_gate(gated.depthwise, expanded, crop)
     if block.feed_forward_scale is None:
         return (x + last(branch),), ()
     # In the weights: a pass over the map less.

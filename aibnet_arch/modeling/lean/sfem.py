@@ -9,22 +9,25 @@ from .strips import Crop, Maps, MapsAndSums, whole
 from .windows import over_windows
 
 
-def sfem_in_windows(sfem: SFEM, x: Tensor, window: int, operations: Operations) -> Tensor:
-    """SFEM with attention maps of overlapping windows: (B, C, H, W) -> (B, C, H, W)."""
+def sfem_in_windows(sfem: SFEM, expanded: Tensor, window: int, operations: Operations) -> Tensor:
+    """SFEM after its first convolution, with attention maps of overlapping windows: (B, 5C, H, W) -> (B, C, H, W)."""
 
     def attend(context: Tensor) -> Tensor:
         (value,), sums = _split(sfem, context, operations)
         return mix_channels(value, as_matrix(_difference(sfem, *sums)))
 
-    return sfem.project(over_windows(attend, sfem.depthwise(sfem.expand(x)), window))
+    return sfem.project(over_windows(attend, sfem.depthwise(expanded), window))
 
 
 # In two steps: what an image or a strip of it contributes, and what follows from the whole of it.
 
 
-def gather_sfem(sfem: SFEM, x: Tensor, operations: Operations, crop: Crop = whole) -> MapsAndSums:
-    """The value V of Eq. (2), (B, C, H, W), and the sums over the positions that its attention maps need."""
-    return _split(sfem, crop(sfem.depthwise(sfem.expand(x))), operations)
+def gather_sfem(sfem: SFEM, expanded: Tensor, operations: Operations, crop: Crop = whole) -> MapsAndSums:
+    """The value V of Eq. (2), (B, C, H, W), and the sums over the positions that its attention maps need.
+
+    `expanded` is what the first convolution gives, (B, 5C, H, W).
+    """
+    return _split(sfem, crop(sfem.depthwise(expanded)), operations)
 
 
 def sfem_matrix(sfem: SFEM, *sums: Tensor) -> Tensor:
