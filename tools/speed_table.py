@@ -77,6 +77,7 @@ CASES = (
     Case('inference', 'Restormer', both=False),
     Case('training', 'AIBNet-B', NAFNET, 2),
     Case('training', 'AIBNet-L', NAFNET, 4),
+    Case('training', 'Restormer', both=False),
     Case('inference', 'AIBNet-S', NAFNET),
     Case('inference', 'AIBNet-B', NAFNET),
     Case('inference', 'AIBNet-L', NAFNET),

@@ -61,6 +61,8 @@ LONG_RECIPE = {
     'logger.save_checkpoint_freq': 500,
 }
 AWAKE = {'network_g.logit_scale': 'temperature'}
+# After AIBNet-S's 10,000 iterations; and what takes as many seconds as both stages.
+SECOND_STAGE, DIRECT_ITERATIONS = 5_000, 8_800
 # As many milliseconds of inference as AIBNet-S, and iterations for equal seconds of training.
 DEEPER_NAFNET = {
     'network_g.enc_blk_nums': [1, 1, 2, 4],
@@ -132,8 +134,18 @@ def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for name, changes in {'': {}, **{f'_{part}': changes for part, changes in PARTS.items()}}.items():
         yield f'ablation/long/AIBNet-S{name}.yml', f'AIBNet-S{name}', base, {**long, **changes}
     yield 'ablation/long/AIBNet-S_beta.yml', 'AIBNet-S_beta', base, {**long, 'network_g.logit_scale': 'beta'}
-    nafnet = {**LONG_DATA, **LONG_RECIPE, **iterations(11_100), **DEEPER_NAFNET}
-    yield 'ablation/long/NAFNet.yml', 'NAFNet', 'ablation/small/NAFNet.yml', nafnet
+    second = {**stages(2, SECOND_STAGE), 'train.stage_iter': [0, SECOND_STAGE], 'train.total_iter': SECOND_STAGE}
+    handed = {'path.pretrain_network_stages': 'weights/AIBNet-S.pth'}  # the study puts its own there
+    yield 'ablation/long/AIBNet-B.yml', 'AIBNet-B', base, {**long, **second, **handed}
+    direct = {**stages(2, 0), **DIRECT, 'train.total_iter': DIRECT_ITERATIONS}
+    yield 'ablation/long/AIBNet-B_direct.yml', 'AIBNet-B_direct', base, {**long, **direct}
+    frozen = {'network_g.freeze_encoder': True, 'path.pretrain_network_encoder': 'weights/NAFNet_encoder.pth'}
+    yield 'ablation/long/AIBNet-S_pretrained_frozen.yml', 'AIBNet-S_pretrained_frozen', base, {**long, **frozen}
+    nafnet = {**LONG_DATA, **LONG_RECIPE}
+    encoder = {**nafnet, **iterations(10_000)}
+    yield 'ablation/long/NAFNet_encoder.yml', 'NAFNet_encoder', 'ablation/small/NAFNet.yml', encoder
+    deeper = {**nafnet, **iterations(11_100), **DEEPER_NAFNET}
+    yield 'ablation/long/NAFNet.yml', 'NAFNet', 'ablation/small/NAFNet.yml', deeper
 
 
 def text_of(name: str, base: str, changes: dict[str, Any]) -> str:
