@@ -49,9 +49,10 @@ def rms(x):
     return x.pow(2).mean().sqrt().item()
 
 
-@pytest.mark.parametrize('options', [{}, {'logit_scale': 'temperature', 'heads': [1, 2, 2, 4], 'branch_scale': True}])
+@pytest.mark.parametrize('options', [{'logit_scale': 'beta'}, {'heads': [1, 2, 2, 4], 'branch_scale': True}])
 def test_the_figures_are_those_of_the_equations(options):
     network = network_of(**options).double().eval()
+    kind = options.get('logit_scale', 'temperature')
     found = {(each.sub_decoder, each.level): each.figures for each in diagnose(network, image().double())}
     assert list(found) == [(1, level) for level in (1, 2, 3, 4)]
     level = network.sub_decoders[0].levels[1]
@@ -74,7 +75,7 @@ def test_the_figures_are_those_of_the_equations(options):
             channels = q1.shape[2]
             for name, query, key in (('sfem.map1', q1, k1), ('sfem.map2', q2, k2)):
                 cosines = torch.nn.functional.normalize(query, dim=-1) @ torch.nn.functional.normalize(key, dim=-1).mT
-                logits = cosines * 8.0 if options else cosines / 0.13
+                logits = cosines * 8.0 if kind == 'temperature' else cosines / 0.13
                 wanted[name].append(row_entropy(logits.softmax(-1)) / math.log(channels))
             sca = block.sca(normed) * (1 if block.sca_scale is None else block.sca_scale)
             spatial = block.sfem_weight * sfem(normed)
@@ -104,7 +105,7 @@ def test_the_figures_are_those_of_the_equations(options):
     assert [found[1, 2][f'hfs.lambda_{n}'] for n in (1, 2, 3, 4)] == pytest.approx([0.1, 0.3, 0.5, 0.7])
     alphas = [block.sfem.alpha().item() for block in level.sfdh_blocks]
     assert found[1, 2]['sfem.alpha'] == pytest.approx(sum(alphas) / 2)
-    assert found[1, 2]['hfs.temperature' if options else 'hfs.beta'] == pytest.approx(8 if options else 0.13)
+    assert found[1, 2][f'hfs.{kind}'] == pytest.approx(8 if kind == 'temperature' else 0.13)
 
 
 @pytest.mark.parametrize('options', [{}, {'num_masks': 0}, {'masked_logits': 'zero'}])

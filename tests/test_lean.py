@@ -55,7 +55,7 @@ SWITCHES = [
     {'sfem': False},
     {'hfs_block': False},
     {'sfem': False, 'hfs_block': False},
-    {'logit_scale': 'temperature', 'branch_scale': True, 'sfem_weight': 'scalar', 'heads': (1, 2, 4, 8)},
+    {'logit_scale': 'beta', 'branch_scale': True, 'sfem_weight': 'scalar', 'heads': (1, 2, 4, 8)},
     {'fusion': 'sam'},
     {'fusion': 'fuse', 'num_masks': 1},
 ]
@@ -96,7 +96,7 @@ def test_a_lean_sub_decoder_is_its_equations_and_takes_its_list_alone(batch, num
         {'heads': 2},
         {'normalize_logits': False},
         {'masked_logits': 'zero'},
-        {'logit_scale': 'temperature', 'branch_scale': True},
+        {'logit_scale': 'beta', 'branch_scale': True},
     ],
     ids=str,
 )

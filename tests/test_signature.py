@@ -49,7 +49,7 @@ def noisy(**changes):
         {'alpha_init': 0.5},
         {'normalize_logits': False},
         {'decoupler_groups': 4},
-        {'logit_scale': 'temperature', 'logit_scale_init': 1.0, 'sfem_weight': 'scalar', 'branch_scale': True},
+        {'logit_scale': 'beta', 'logit_scale_init': 1.0, 'sfem_weight': 'scalar', 'branch_scale': True},
         {'lambda_init': 0.2, 'alpha_deviation': 0.02},
     ],
 )

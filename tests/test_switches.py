@@ -152,7 +152,7 @@ def filled(net, of, value):
 
 @pytest.mark.parametrize('window', [None, 16])
 def test_a_temperature_is_one_over_beta(window):
-    base = filled(shaken(), ['beta'], 0.25)
+    base = filled(shaken(logit_scale='beta'), ['beta'], 0.25)
     net, gone, come = with_weights_of(base, logit_scale='temperature')
     assert {key.split('logits.')[1] for key in gone} == {'beta'}
     assert {key.split('logits.')[1] for key in come} == {'temperature'}
@@ -192,11 +192,23 @@ def test_what_a_parameter_starts_at_is_forgotten_with_weights(changes):
     assert torch.equal(outputs(other), outputs(base))
 
 
-def test_default_readings_are_not_said_so_that_earlier_versions_read_the_weights():
-    said = json.loads(bytes(tiny().get_extra_state().tolist()))['arguments']
+def test_readings_of_earlier_versions_are_not_said_so_that_those_read_the_weights():
+    said = json.loads(bytes(tiny(logit_scale='beta').get_extra_state().tolist()))['arguments']
     new = {'logit_scale', 'logit_scale_init', 'lambda_init', 'alpha_deviation', 'sfem_weight', 'branch_scale'}
     assert not new & said.keys()
     assert 'lambda_init' in json.loads(bytes(tiny(lambda_init=0.2).get_extra_state().tolist()))['arguments']
+
+
+def test_weights_that_do_not_say_their_scale_divide_by_beta():
+    """Those from before a temperature was the default."""
+    before = shaken(logit_scale='beta')
+    signature = Signature.of(before.state_dict())
+    assert signature.arguments['logit_scale'] == 'beta' and tiny().arguments['logit_scale'] == 'temperature'
+    again = AIBNet(**signature.arguments).eval()
+    again.load_state_dict(before.state_dict())
+    assert torch.equal(outputs(again), outputs(before))
+    with pytest.raises(Exception, match="logit_scale is 'beta' there and 'temperature' here"):
+        tiny(num_sub_decoders=2).set_extra_state(before.get_extra_state())
 
 
 # Table 6: fusion, and what trains
@@ -279,7 +291,7 @@ def test_trainable_parameters_of_table_6():
         {'hfs_block': False},
         {'masked_logits': 'zero'},
         {'fusion': 'sam'},
-        {'logit_scale': 'temperature'},
+        {'logit_scale': 'beta'},
         {'sfem_weight': 'scalar'},
         {'branch_scale': True},
     ],

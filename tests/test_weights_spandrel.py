@@ -30,7 +30,7 @@ def loader():
         {'num_masks': 0},
         {'alpha_init': 0.5},
         {'normalize_logits': False},
-        {'logit_scale': 'temperature', 'sfem_weight': 'scalar', 'branch_scale': True, 'lambda_init': 0.2},
+        {'logit_scale': 'beta', 'sfem_weight': 'scalar', 'branch_scale': True, 'lambda_init': 0.2},
         {'freeze_encoder': True},
         {'sfem': False, 'hfs_block': False},
         {'masked_logits': 'zero', 'fusion': 'sam'},

@@ -36,8 +36,8 @@ class AIBNet(SignedModule, StagedModule):
         alpha_init: constant of Eq. (3).
         alpha_deviation: of the noise that the vectors of Eq. (3) start as.
         normalize_logits: L2-normalise Q and K along the positions; False reads Eq. (2) and (5) literally.
-        logit_scale: of the logits Q T(K): 'beta' divides by a learned beta (Eq. 2 and 5), 'temperature' multiplies by
-            a learned temperature, as Restormer and MHNet do.
+        logit_scale: of the logits Q T(K): 'temperature' multiplies by a learned temperature (1 / beta of Eq. 2 and
+            5), as Restormer and MHNet do; 'beta' divides by a learned beta, as printed.
         logit_scale_init: what that starts at; None: sqrt(C/heads).
         decoupler_groups: groups of channels that share a low-pass filter (Eq. 4).
         sfem: False leaves SFEM out of the SFDHBlocks (Table 3).
@@ -79,7 +79,7 @@ class AIBNet(SignedModule, StagedModule):
         alpha_init: float = 0.8,
         alpha_deviation: float = 0.1,
         normalize_logits: bool = True,
-        logit_scale: str = 'beta',
+        logit_scale: str = 'temperature',
         logit_scale_init: Optional[float] = None,
         decoupler_groups: int = 8,
         sfem: bool = True,

@@ -12,14 +12,15 @@ LOGIT_SCALES = ('beta', 'temperature')
 
 
 class ChannelLogits(nn.Module):
-    """Q T(K) / beta for every head, one beta each, learned and starting at sqrt(C/heads) (Section 3.2.1).
-
-    With `logit_scale` 'temperature' it is Q T(K) times a learned temperature, one for each head, as in Restormer and
-    in MHNet by the paper's first author. `logit_scale_init` is what either starts at; None: sqrt(C/heads).
+    """Q T(K) / beta for every head (Eq. 2 and 5), the scale learned, one a head, starting at sqrt(C/heads).
 
     With `normalize_logits`, the rows of Q and K are L2-normalised along the positions (as in Restormer and
-    DRSformer), so that the logits do not grow with the size of the image: they start within 1/sqrt(C/heads)
-    with beta, and the maps nearly uniform. Otherwise Eq. (2) is read literally.
+    DRSformer), so that the logits do not grow with the size of the image. They then lie within -1 and 1, and
+    `logit_scale` 'temperature' multiplies them, as in Restormer and in MHNet by the paper's first author: 1 / beta is
+    what is learned. Divided ('beta', as printed) they stay within 1/sqrt(C/heads), and the maps uniform, in training,
+    too (docs/ablations.md). `logit_scale_init` is what either starts at; None: sqrt(C/heads).
+
+    Without `normalize_logits`, and with 'beta', Eq. (2) is read literally.
     """
 
     beta: nn.Parameter  # one of the two

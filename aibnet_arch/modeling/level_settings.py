@@ -34,7 +34,7 @@ class LevelSettings:
     alpha_init: float = 0.8
     alpha_deviation: float = 0.1
     normalize_logits: bool = True
-    logit_scale: str = 'beta'
+    logit_scale: str = 'temperature'
     logit_scale_init: Optional[float] = None
     sfem: bool = True
     spatial: str = 'sfem'

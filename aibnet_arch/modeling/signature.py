@@ -22,7 +22,7 @@ FREE = (
     'logit_scale_init',
     'lambda_init',
 )
-# Said only if it is not the default: earlier versions of this package, which do not know it, read the others' weights.
+# Said only if it is not what earlier versions of this package have, which do not know it: they read such weights.
 SAID_IF_OTHER = (
     'spatial',
     'alpha_deviation',

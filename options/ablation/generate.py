@@ -25,7 +25,7 @@ PARTS = {
 }
 MASKS = {f'{count}_masks': {'network_g.num_masks': count} for count in (0, 1, 2, 3, 5)}
 READINGS = {
-    'literal_logits': {'network_g.normalize_logits': False},
+    'literal_logits': {'network_g.normalize_logits': False, 'network_g.logit_scale': 'beta'},
     'masked_to_zero': {'network_g.masked_logits': 'zero'},
     'alpha_0.2': {'network_g.alpha_init': 0.2},
 }
@@ -92,7 +92,7 @@ def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         'AIBNet-S_GoPro.yml': {
             'Table 3 (d)': {'scratch': {'network_g.encoder': 'nafnet', **SCRATCH}},
             'Table 4': MASKS,
-            'readings': READINGS,
+            'readings': {**READINGS, 'beta': {'network_g.logit_scale': 'beta'}},
         },
         scratch: {'Table 3 (a) to (c)': {f'scratch_{name}': changes for name, changes in PARTS.items()}},
         'AIBNet-L_GoPro.yml': {
