@@ -145,6 +145,23 @@ def test_the_table_has_each_method_on_each_picture(here, capsys):
     assert text in capsys.readouterr().out
 
 
+def test_a_folder_of_sharp_pictures_stands_beside_its_set(here, capsys):
+    """`datasets_prep.box` makes one: the settings are those of the blurred pictures in the other folder."""
+    save(network(), here / 'net.pth')
+    sharp = [Pair(pair.key, pair.gt, pair.gt) for pair in samples(here / 'test')][:2]
+    write_pairs(sharp, here / 'sharp/input.lmdb', here / 'sharp/target.lmdb', workers=1, progress=False)
+    arguments = ['--box', 'net.pth', '--output', 'both']
+    assert box_table.main([*arguments, '--shaken', 'test', 'sharp']) == 0
+    with open('both.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    settings = {(row['set'], row['method']): row['setting'] for row in rows}
+    assert {row['picture'] for row in rows if row['set'] == 'sharp'} == {'p-0', 'p-1'}
+    assert all(settings['sharp', method] == settings['test', method] != '' for method in GRIDS)
+    assert 'sharp: 2 sharp pictures' in (here / 'both.md').read_text()
+    assert box_table.main([*arguments, '--shaken', 'sharp']) == 2
+    assert 'sharp: no blurred pictures' in capsys.readouterr().err
+
+
 def test_deconvolution_by_the_right_kernel_gains(here):
     blurred = [pair for pair in samples(here / 'test') if not pair.is_sharp]
     for name, (method, grid) in GRIDS.items():

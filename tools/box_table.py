@@ -3,9 +3,9 @@
     python -m tools.box_table --shaken datasets/box/test datasets/box/sharp --real datasets/real7 --output box_table
 
 Shaken pictures are those that `datasets_prep.box` keeps apart, real ones pairs of `datasets_prep.video`. Unsharp mask,
-Richardson-Lucy and Wiener run with the setting of a small grid that is best on every third picture of the set, whose
-truth they see: an oracle, which no user has. Writes OUTPUT.csv, a row a picture and method, and OUTPUT.md; with --card
-the figures of a model card are replaced.
+Richardson-Lucy and Wiener run with the setting of a small grid that is best on every third blurred picture of the set
+(the --shaken folders are one), whose truth they see: an oracle, which no user has. Writes OUTPUT.csv, a row a picture
+and method, and OUTPUT.md; with --card the figures of a model card are replaced.
 """
 
 import argparse
@@ -39,11 +39,10 @@ def jpeg(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1])
 
 
-def rows_of_set(name: str, pairs: Sequence[Sample], networks: Mapping[str, Callable[..., np.ndarray]]) -> list[Row]:
-    """What each method makes of each picture of a set."""
-    blurred = [pair for pair in pairs if not pair.is_sharp]
-    if not blurred:
-        raise UserError(f'{name}: no blurred pictures')
+def rows_of_folder(
+    name: str, pairs: Sequence[Sample], blurred: Sequence[Sample], networks: Mapping[str, Callable[..., np.ndarray]]
+) -> list[Row]:
+    """What each method makes of each picture of a folder; `blurred` are those of its set."""
     methods: dict[str, tuple[Callable[..., np.ndarray], str]] = {INPUT: (lambda picture: picture, '')}
     methods.update({network: (restore, '') for network, restore in networks.items()})
     for method in GRIDS:
@@ -126,8 +125,16 @@ def make(arguments: argparse.Namespace) -> int:
     }
     if len(networks) <= len(arguments.weights):
         raise UserError('--weights: two files have one name; rename one')
-    loaded = {'/'.join(folder.parts[-2:]): list(samples(folder))[:: arguments.every] for folder in sets}
-    rows = [row for name, pairs in loaded.items() for row in rows_of_set(name, pairs, networks)]
+    loaded = {folder: list(samples(folder))[:: arguments.every] for folder in sets}
+    blurred = {}
+    for of_set in (arguments.shaken, *([folder] for folder in arguments.real)):
+        found = [pair for folder in of_set for pair in loaded[folder] if not pair.is_sharp]
+        blurred.update(dict.fromkeys(of_set, found))
+        if of_set and not found:
+            raise UserError(f'{", ".join(map(str, of_set))}: no blurred pictures')
+    rows = []
+    for folder, pairs in loaded.items():
+        rows += rows_of_folder('/'.join(folder.parts[-2:]), pairs, blurred[folder], networks)
     text = table(rows)
     columns = [{**vars(row), 'gain_db': row.gain_db} for row in rows]
     told = [{key: f'{value:.4f}' if isinstance(value, float) else value for key, value in r.items()} for r in columns]
