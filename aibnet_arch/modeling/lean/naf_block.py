@@ -36,6 +36,7 @@ def _naf_block(
         x = block.kernel_atttion(x, *summary) if summary else x
         (expanded,) = operations.norm_convs(block.norm1, x, [block.conv1])
         gated = operations.conv_gate(block.conv2, expanded, crop)
+        del expanded  # memory
         return (gated,), (total_of(gated),)
 
     (gated,), (total,) = over_strips(gather, [x, *summary], halo=halo, channels=2 * channels)
@@ -54,7 +55,9 @@ def _naf_block(
         gamma = block.gamma.flatten()
         weight5 = block.conv5.weight * gamma[:, None, None, None]
         (expanded,) = operations.norm_convs(block.norm2, x, [block.conv4])
-        return (x + F.conv2d(operations.gate(expanded), weight5, block.conv5.bias * gamma),), ()
+        gated = operations.gate(expanded)
+        del expanded  # memory
+        return (x + F.conv2d(gated, weight5, block.conv5.bias * gamma),), ()
 
     (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels, into=gated)
     return out

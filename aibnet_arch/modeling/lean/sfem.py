@@ -27,7 +27,9 @@ def gather_sfem(sfem: SFEM, expanded: Tensor, operations: Operations, crop: Crop
 
     `expanded` is what the first convolution gives, (B, 5C, H, W).
     """
-    return _split(sfem, crop(sfem.depthwise(expanded)), operations)
+    context = crop(sfem.depthwise(expanded))
+    del expanded  # the widest map: memory
+    return _split(sfem, context, operations)
 
 
 def sfem_matrix(sfem: SFEM, *sums: Tensor) -> Tensor:
