@@ -40,13 +40,15 @@ def jpeg(picture: np.ndarray) -> np.ndarray:
 
 
 def rows_of_folder(
-    name: str, pairs: Sequence[Sample], blurred: Sequence[Sample], networks: Mapping[str, Callable[..., np.ndarray]]
+    name: str,
+    pairs: Sequence[Sample],
+    settings: Mapping[str, Mapping[str, float]],
+    networks: Mapping[str, Callable[..., np.ndarray]],
 ) -> list[Row]:
-    """What each method makes of each picture of a folder; `blurred` are those of its set."""
+    """What each method makes of each picture of a folder; `settings` are the best of its set, by method."""
     methods: dict[str, tuple[Callable[..., np.ndarray], str]] = {INPUT: (lambda picture: picture, '')}
     methods.update({network: (restore, '') for network, restore in networks.items()})
-    for method in GRIDS:
-        best = best_setting(method, blurred[::3])
+    for method, best in settings.items():
         setting = ', '.join(f'{key} {value:g}' for key, value in best.items())
         methods[method] = (partial(GRIDS[method][0], **best), setting)
     methods[JPEG] = (jpeg, '')
@@ -127,14 +129,15 @@ def make(arguments: argparse.Namespace) -> int:
         raise UserError('--weights: two files have one name; rename one')
     loaded = {folder: list(samples(folder))[:: arguments.every] for folder in sets}
     blurred = {}
-    for of_set in (arguments.shaken, *([folder] for folder in arguments.real)):
-        found = [pair for folder in of_set for pair in loaded[folder] if not pair.is_sharp]
-        blurred.update(dict.fromkeys(of_set, found))
-        if of_set and not found:
+    for of_set in (tuple(arguments.shaken), *((folder,) for folder in arguments.real)):
+        blurred[of_set] = [pair for folder in of_set for pair in loaded[folder] if not pair.is_sharp]
+        if of_set and not blurred[of_set]:
             raise UserError(f'{", ".join(map(str, of_set))}: no blurred pictures')
     rows = []
-    for folder, pairs in loaded.items():
-        rows += rows_of_folder('/'.join(folder.parts[-2:]), pairs, blurred[folder], networks)
+    for of_set, found in blurred.items():
+        settings = {method: best_setting(method, found[::3]) for method in GRIDS} if found else {}
+        for folder in of_set:
+            rows += rows_of_folder('/'.join(folder.parts[-2:]), loaded[folder], settings, networks)
     text = table(rows)
     columns = [{**vars(row), 'gain_db': row.gain_db} for row in rows]
     told = [{key: f'{value:.4f}' if isinstance(value, float) else value for key, value in r.items()} for r in columns]
