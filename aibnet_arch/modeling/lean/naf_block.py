@@ -34,8 +34,9 @@ def _naf_block(
     def gather(crop: Crop, x: Tensor, *summary: Tensor) -> MapsAndSums:
         """The gated features and, for the channel attention, their sum over the positions."""
         x = block.kernel_atttion(x, *summary) if summary else x
-        # Nothing here holds the expanded map, so that it goes when the gate has it: memory.
-        gated = operations.conv_gate(block.conv2, next(operations.norm_convs(block.norm1, x, [block.conv1])), crop)
+        (expanded,) = operations.norm_convs(block.norm1, x, [block.conv1])
+        gated = operations.conv_gate(block.conv2, expanded, crop)
+        del expanded  # memory
         return (gated,), (total_of(gated),)
 
     (gated,), (total,) = over_strips(gather, [x, *summary], halo=halo, channels=2 * channels)
@@ -53,7 +54,9 @@ def _naf_block(
         # gamma in the weights: a pass over the map less.
         gamma = block.gamma.flatten()
         weight5 = block.conv5.weight * gamma[:, None, None, None]
-        gated = operations.gate(next(operations.norm_convs(block.norm2, x, [block.conv4])))
+        (expanded,) = operations.norm_convs(block.norm2, x, [block.conv4])
+        gated = operations.gate(expanded)
+        del expanded  # memory
         return (x + F.conv2d(gated, weight5, block.conv5.bias * gamma),), ()
 
     (out,), _ = over_strips(finish, [x, gated], halo=0, channels=2 * channels, into=gated)

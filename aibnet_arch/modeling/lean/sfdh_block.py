@@ -96,9 +96,9 @@ def _feed_forward(block: SFDHBlock, crop: Crop, x: Tensor, operations: Operation
     gated: Any
     last: Any
     gated, last = block.feed_forward
-    expanded = operations.norm_convs(block.norm2, x, [gated.expand])
-    x, branch = crop(x), operations.conv_gate(gated.depthwise, next(expanded), crop)
-    del expanded  # it holds the normed map: memory
+    (expanded,) = operations.norm_convs(block.norm2, x, [gated.expand])
+    x, branch = crop(x), operations.conv_gate(gated.depthwise, expanded, crop)
+    del expanded  # memory
     if block.feed_forward_scale is None:
         return (x + last(branch),), ()
     # In the weights: a pass over the map less.
