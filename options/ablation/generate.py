@@ -61,13 +61,24 @@ LONG_RECIPE = {
     'logger.save_checkpoint_freq': 500,
 }
 AWAKE = {'network_g.logit_scale': 'temperature'}
-# After AIBNet-S's 10,000 iterations; and what takes as many seconds as both stages.
-SECOND_STAGE, DIRECT_ITERATIONS = 5_000, 8_800
-# As many milliseconds of inference as AIBNet-S, and iterations for equal seconds of training.
+LATER_STAGE = 5_000  # iterations of each stage after AIBNet-S's 10,000
+DIRECT_ITERATIONS = {'B': 8_800, 'L': 9_500}  # they take as many seconds as all the stages
+# As many milliseconds of inference as AIBNet-S; both have the iterations for equal seconds of training.
 DEEPER_NAFNET = {
     'network_g.enc_blk_nums': [1, 1, 2, 4],
     'network_g.middle_blk_num': 2,
     'network_g.dec_blk_nums': [2, 2, 1, 1],
+}
+# The smallest that its layout allows.
+RESTORMER = {
+    'network_g.type': 'Restormer',
+    **{f'network_g.{key}': LEFT_OUT for key in ('width', 'enc_blk_nums', 'middle_blk_num', 'dec_blk_nums')},
+    'network_g.dim': 8,
+    'network_g.num_blocks': [1, 1, 1, 1],
+    'network_g.num_refinement_blocks': 1,
+    'network_g.heads': [1, 2, 4, 8],
+    'val.pad_to': 8,
+    'train.optim_g.lr': 4e-3,
 }
 
 
@@ -134,11 +145,14 @@ def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for name, changes in {'': {}, **{f'_{part}': changes for part, changes in PARTS.items()}}.items():
         yield f'ablation/long/AIBNet-S{name}.yml', f'AIBNet-S{name}', base, {**long, **changes}
     yield 'ablation/long/AIBNet-S_beta.yml', 'AIBNet-S_beta', base, {**long, 'network_g.logit_scale': 'beta'}
-    second = {**stages(2, SECOND_STAGE), 'train.stage_iter': [0, SECOND_STAGE], 'train.total_iter': SECOND_STAGE}
-    handed = {'path.pretrain_network_stages': 'weights/AIBNet-S.pth'}  # the study puts its own there
-    yield 'ablation/long/AIBNet-B.yml', 'AIBNet-B', base, {**long, **second, **handed}
-    direct = {**stages(2, 0), **DIRECT, 'train.total_iter': DIRECT_ITERATIONS}
-    yield 'ablation/long/AIBNet-B_direct.yml', 'AIBNet-B_direct', base, {**long, **direct}
+    for smaller, done, variant, count in (('S', 1, 'B', 2), ('B', 2, 'L', 4)):
+        name = f'AIBNet-{variant}'
+        lengths = [0] * done + [LATER_STAGE] * (count - done)
+        grown = {**stages(count, 0), 'train.stage_iter': lengths, 'train.total_iter': sum(lengths)}
+        handed = {'path.pretrain_network_stages': f'weights/AIBNet-{smaller}.pth'}  # the study puts its own there
+        yield f'ablation/long/{name}.yml', name, base, {**long, **grown, **handed}
+        direct = {**stages(count, 0), **DIRECT, 'train.total_iter': DIRECT_ITERATIONS[variant]}
+        yield f'ablation/long/{name}_direct.yml', f'{name}_direct', base, {**long, **direct}
     frozen = {'network_g.freeze_encoder': True, 'path.pretrain_network_encoder': 'weights/NAFNet_encoder.pth'}
     yield 'ablation/long/AIBNet-S_pretrained_frozen.yml', 'AIBNet-S_pretrained_frozen', base, {**long, **frozen}
     nafnet = {**LONG_DATA, **LONG_RECIPE}
@@ -146,6 +160,8 @@ def variants() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield 'ablation/long/NAFNet_encoder.yml', 'NAFNet_encoder', 'ablation/small/NAFNet.yml', encoder
     deeper = {**nafnet, **iterations(11_100), **DEEPER_NAFNET}
     yield 'ablation/long/NAFNet.yml', 'NAFNet', 'ablation/small/NAFNet.yml', deeper
+    restormer = {**nafnet, **iterations(8_200), **RESTORMER}
+    yield 'ablation/long/Restormer.yml', 'Restormer', 'ablation/small/NAFNet.yml', restormer
 
 
 def text_of(name: str, base: str, changes: dict[str, Any]) -> str:
