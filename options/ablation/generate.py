@@ -63,7 +63,7 @@ LONG_RECIPE = {
 AWAKE = {'network_g.logit_scale': 'temperature'}
 LATER_STAGE = 5_000  # iterations of each stage after AIBNet-S's 10,000
 DIRECT_ITERATIONS = {'B': 8_800, 'L': 9_500}  # they take as many seconds as all the stages
-# As many milliseconds of inference as AIBNet-S; both have the iterations for equal seconds of training.
+# As many milliseconds of inference as AIBNet-S. It and Restormer train for about as many seconds.
 DEEPER_NAFNET = {
     'network_g.enc_blk_nums': [1, 1, 2, 4],
     'network_g.middle_blk_num': 2,
