@@ -9,7 +9,7 @@ recorded shakes of Koehler et al. (ECCV 2012) takes it out, too: it finds the be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -41,23 +41,27 @@ class Shake:
         camera: (frames, 2) pixels, x before y.
         turns: about the picture's centre, (frames,) degrees.
         parts: moving parts, each before those that come earlier.
+        is_video: whether the poses are those of a video's few frames, seen from the one in the middle.
     """
 
     camera: np.ndarray
     turns: np.ndarray
     parts: Sequence[MovingPart] = ()
+    is_video: bool = False
 
-    def expose(self, light: np.ndarray) -> np.ndarray:
-        """The mean of the frames: (H, W, 3) float32, linear light -> the same."""
-        total = np.zeros_like(light)
+    def frames(self, light: np.ndarray) -> Iterator[np.ndarray]:
+        """What is seen from each pose: (H, W, 3) float32, linear light -> the same."""
         for frame, (camera, turn) in enumerate(zip(self.camera, self.turns)):
             seen = warp(light, camera, turn)
             for part in self.parts:
                 place = camera + part.path[frame]
                 mask = warp(part.mask, place, turn)[..., None]
                 seen += mask * (warp(light, place, turn) - seen)
-            total += seen
-        return total / len(self.camera)
+            yield seen
+
+    def expose(self, light: np.ndarray) -> np.ndarray:
+        """The mean of the frames, in the same form."""
+        return mean(self.frames(light))
 
     def filmed(self, count: int) -> Shake:
         """The same exposure as a mean of `count` frames of a video, an odd number, seen from the one in the middle."""
@@ -67,7 +71,17 @@ class Shake:
             return path[frames] - path[frames[count // 2]]
 
         parts = [MovingPart(part.mask, thinned(part.path)) for part in self.parts]
-        return Shake(thinned(self.camera), thinned(self.turns), parts)
+        return Shake(thinned(self.camera), thinned(self.turns), parts, is_video=True)
+
+
+def mean(frames: Iterable[np.ndarray]) -> np.ndarray:
+    """Of pictures in linear light, one or more, read one at a time."""
+    frames = iter(frames)
+    total, count = next(frames).copy(), 1
+    for frame in frames:
+        total += frame
+        count += 1
+    return total / count
 
 
 def random_path(length: float, rng: np.random.Generator) -> np.ndarray:

@@ -7,7 +7,7 @@ shaking in any direction, some with a steady camera before moving parts, and som
 target are the same, so that a network learns to leave sharp pictures alone. Pictures should be sharp and larger than
 --largest-side, so that reducing them rids them of noise and of what compression did to them. With --defocus a share is
 out of focus in both, the target too, and with --video a share is the mean of a few frames, with the ghosts of slow
-video.
+video: each frame has its own noise and compression, the one in the middle, the target, as well.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from datasets_prep.archives import FilePath
-from datasets_prep.camera_shake import MovingPart, Shake, random_path, random_turns, soft_blob
+from datasets_prep.camera_shake import MovingPart, Shake, mean, random_path, random_turns, soft_blob
 from datasets_prep.cli import add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import raise_if_any
@@ -38,6 +39,9 @@ from datasets_prep.trees import pictures
 SHARES = ('sharp', 'steady', 'defocus', 'video')
 FEWEST_FRAMES, MOST_FRAMES = 3, 11  # of an exposure that is the mean of a video's frames
 FASTER = 2  # as far do things move in it
+LOWEST_VIDEO_QUALITY = 50  # of JPEG, for its frames: video is compressed harder than photos
+
+Side = Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -149,13 +153,12 @@ class Shaken(Made):
     def make(self) -> np.ndarray:
         """The side's picture, (H, W, 3) uint8 BGR, the same each time."""
         picture = _target(self.path, self.settings.largest_side)
-        target = _focused(picture, f'{self.key}-{self.number}', self.settings)
-        if self.side and not self.is_left_alone:
-            return target
+        name = f'{self.key}-{self.number}'
+        target = _focused(picture, name, self.settings)
         rng = _random_numbers(self.key, self.settings)
         for number in range(self.number):
             _skip(target, number, settings=self.settings, rng=rng)
-        return _expose(target, self.number, settings=self.settings, rng=rng)[self.side]
+        return _expose(target, name, self.number, settings=self.settings, rng=rng)[self.side]()
 
     def source_bytes(self) -> int:
         """Size of the picture file; 0 in an archive."""
@@ -184,16 +187,31 @@ def _focused(target: np.ndarray, key: str, settings: ShakeSettings) -> np.ndarra
 
 
 def _expose(
-    target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Blurred and sharp picture of an exposure."""
+    target: np.ndarray, name: str, number: int, *, settings: ShakeSettings, rng: np.random.Generator
+) -> tuple[Side, Side]:
+    """Blurred and sharp picture of an exposure, each made when it is called."""
     sensor = draw_sensor(settings, rng)
     if number < settings.left_alone:
         # Compressed as files are, and to be given back as it is.
-        spoiled = Sensor(quality=sensor.quality).record(to_light(target), rng)
+        spoiled = partial(Sensor(quality=sensor.quality).record, to_light(target), rng)
         return spoiled, spoiled
     shake = draw_shake(*target.shape[:2], settings=settings, rng=rng)
-    return sensor.record(shake.expose(sensor.unclipped(to_light(target))), rng), target
+    light = sensor.unclipped(to_light(target))
+    if shake.is_video:
+        frames = partial(_filmed, shake, light, sensor=sensor, name=name, settings=settings)
+        middle = len(shake.camera) // 2
+        return lambda: to_picture(mean(map(to_light, frames()))), lambda: next(islice(frames(), middle, None))
+    return lambda: sensor.record(shake.expose(light), rng), lambda: target
+
+
+def _filmed(
+    shake: Shake, light: np.ndarray, *, sensor: Sensor, name: str, settings: ShakeSettings
+) -> Iterator[np.ndarray]:
+    """The frames of a video, each recorded by itself, (H, W, 3) uint8 BGR; random numbers of its own, as in focus."""
+    rng = _random_numbers(f'frames of {name}', settings)
+    if sensor.quality is not None:
+        sensor = replace(sensor, quality=int(rng.integers(LOWEST_VIDEO_QUALITY, 101)))
+    return (sensor.record(frame, rng) for frame in shake.frames(light))
 
 
 def _skip(target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.random.Generator) -> None:

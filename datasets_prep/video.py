@@ -12,13 +12,14 @@ sharpness of its shot's sharp frames (variance of the Laplacian, its 90th percen
 
 Light adds up, grey levels do not: --curve srgb averages what the levels of sRGB stand for. GoPro was made with "none"
 (its blur, that published results use) and with "gamma" (its blur_gamma, 2.2). The camera should be fast: at 240 frames
-a second 7 to 13 frames are 1/34 to 1/18 s. Of slow video the frames lie so far apart that the mean shows ghosts.
+a second 7 to 13 frames are 1/34 to 1/18 s. Of slow video the frames lie so far apart that the mean shows ghosts:
+--moves 3 9 keeps the exposures whose fastest tenth of the pixels moves 3 to 9 pixels, by optical flow.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +42,11 @@ from datasets_prep.sensor import to_light, to_picture
 
 ODD = number(int, 'an odd number from 3 on, so that one frame is in the middle', lambda value: value >= 3 and value % 2)
 NATURAL = number(int, 'a whole number from 0 up', lambda value: value >= 0)
+PIXELS = number(float, 'a number of pixels from 0 up', lambda value: value >= 0)
 SHARE = number(float, 'a number from 0 to 1', lambda value: 0 <= value <= 1)
 GAMMA = 2.2
 SHARP_PERCENTILE = 90
+FAST_PERCENTILE = 90
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,10 @@ class Exposure:
     def extent(self) -> np.ndarray:
         """How far what is seen at each pixel of the middle frame moves, (H, W) float32 pixels."""
         return path_lengths(self.frames(), at=self.count // 2)
+
+    def moves(self) -> float:
+        """How far the fastest tenth of the pixels moves at least, pixels."""
+        return float(np.percentile(self.extent(), FAST_PERCENTILE))
 
 
 @dataclass(frozen=True)
@@ -153,6 +160,15 @@ def exposures_of(
     return found
 
 
+def moving(exposures: Mapping[str, Exposure], least: float, most: float, *, workers: int) -> dict[str, Exposure]:
+    """Those whose fastest tenth of the pixels moves from `least` to `most` pixels."""
+    found = ordered_map(Exposure.moves, list(exposures.values()), workers=min(workers, len(exposures)))
+    bar = tqdm(found, total=len(exposures), desc='following motion', unit='exposure', disable=not is_interactive())
+    kept = {key: exposures[key] for key, moves in zip(exposures, bar) if least <= moves <= most}
+    print(f'{len(kept)} of {len(exposures)} exposures move {least:g} to {most:g} pixels')
+    return kept
+
+
 def key_of(exposure: Exposure, name: str) -> str:
     """``<clip>-<middle frame>-f<frames>``."""
     return f'{safe_key(name)}-{exposure.middle:06d}-f{exposure.count:02d}'
@@ -196,6 +212,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     add('--gap', type=NATURAL, default=0, help='frames between two exposures (default %(default)s)')
     add('--search', type=NATURAL, default=4, help='how many frames later one may begin (default %(default)s)')
     add('--min-sharpness', type=SHARE, default=0.5, help='of the truth, as a share of its shot (default %(default)s)')
+    add(
+        '--moves',
+        type=PIXELS,
+        nargs=2,
+        metavar=('LEAST', 'MOST'),
+        help='pixels that the fastest tenth of a picture moves; other exposures are left out (default: none is)',
+    )
     add('--extents', action='store_true', help='also write how far each pixel moved, to extent/')
     add_crop_arguments(parser, of='')
     add_writing_arguments(parser, output=None)
@@ -221,6 +244,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             f'No shot has {min(args.frames)} frames in a row with a sharp one in the middle: give fewer --frames, or '
             'a lower --min-sharpness.'
         )
+    if args.moves:
+        exposures = moving(exposures, *args.moves, workers=args.workers)
+        if not exposures:
+            raise PrepError('No exposure moves so far: give other --moves, or other numbers of --frames.')
     pairs = [Pair(key, Blurred(exposure, args.curve), Sharp(exposure)) for key, exposure in exposures.items()]
     source = f'video, curve {args.curve}'
     paired_set = PairedSet(pairs, args.output / 'input.lmdb', args.output / 'target.lmdb', crop, source)

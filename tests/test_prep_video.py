@@ -135,6 +135,22 @@ def test_the_sharpest_middle_is_searched_and_blurred_ones_are_left_out():
     ] == [7, 3, 5, 7]
 
 
+def test_exposures_are_chosen_by_how_far_the_fastest_tenth_moves(tmp_path, capsys):
+    slow, fast = (
+        save_frames(tmp_path / 'slow', moving(7, speed=0.75)),
+        save_frames(tmp_path / 'fast', moving(7, speed=3)),
+    )
+    assert Exposure(slow, 0, 7).moves() == pytest.approx(6 * 0.75, rel=0.2)
+    command = ['--input', slow, fast, '--frames', 7, '--search', 0, '--workers', 1]
+    prepared(*command, '--output', tmp_path / 'out', '--moves', 3, 9)
+    assert '1 of 2 exposures move 3 to 9 pixels' in capsys.readouterr().out
+    assert list(sets(tmp_path / 'out')[0]) == ['slow-000003-f07']
+    prepared(*command, '--output', tmp_path / 'all', '--moves', 3, 30)
+    assert len(sets(tmp_path / 'all')[0]) == 2
+    assert 'No exposure moves so far' in refused(capsys, *command[:-2], '--output', tmp_path / 'no', '--moves', 50, 60)
+    assert not (tmp_path / 'no').exists()
+
+
 def test_extents_are_the_lengths_of_the_paths(tmp_path):
     frames = moving(9, speed=1.5)
     extent = path_lengths(frames, at=4)
