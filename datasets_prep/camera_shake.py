@@ -41,13 +41,11 @@ class Shake:
         camera: (frames, 2) pixels, x before y.
         turns: about the picture's centre, (frames,) degrees.
         parts: moving parts, each before those that come earlier.
-        is_video: whether the poses are those of a video's few frames, seen from the one in the middle.
     """
 
     camera: np.ndarray
     turns: np.ndarray
     parts: Sequence[MovingPart] = ()
-    is_video: bool = False
 
     def frames(self, light: np.ndarray) -> Iterator[np.ndarray]:
         """What is seen from each pose: (H, W, 3) float32, linear light -> the same."""
@@ -71,7 +69,7 @@ class Shake:
             return path[frames] - path[frames[count // 2]]
 
         parts = [MovingPart(part.mask, thinned(part.path)) for part in self.parts]
-        return Shake(thinned(self.camera), thinned(self.turns), parts, is_video=True)
+        return Shake(thinned(self.camera), thinned(self.turns), parts)
 
 
 def mean(frames: Iterable[np.ndarray]) -> np.ndarray:

@@ -15,19 +15,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache, partial
-from itertools import islice
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from datasets_prep.archives import FilePath
-from datasets_prep.camera_shake import MovingPart, Shake, mean, random_path, random_turns, soft_blob
+from datasets_prep.camera_shake import MovingPart, Shake, random_path, random_turns, soft_blob
 from datasets_prep.cli import add_writing_arguments, new_parser, positive, run
 from datasets_prep.crops import Crop
 from datasets_prep.errors import raise_if_any
+from datasets_prep.film import Film
 from datasets_prep.focus import draw_defocus
 from datasets_prep.images import load, reduced
 from datasets_prep.lmdb_writer import prepare
@@ -40,8 +40,6 @@ SHARES = ('sharp', 'steady', 'defocus', 'video')
 FEWEST_FRAMES, MOST_FRAMES = 3, 11  # of an exposure that is the mean of a video's frames
 FASTER = 2  # as far do things move in it
 LOWEST_VIDEO_QUALITY = 50  # of JPEG, for its frames: video is compressed harder than photos
-
-Side = Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -99,22 +97,21 @@ class ShakeSettings:
                 yield f'{flag} {value}: expected 0 or more'
 
 
-def draw_shake(height: int, width: int, *, settings: ShakeSettings, rng: np.random.Generator) -> Shake:
-    """Draw what moves during an exposure of H x W pixels."""
-    filmed = bool(settings.video) and rng.random() < settings.video
-    reach = FASTER if filmed else 1
+def draw_shake(
+    height: int, width: int, *, settings: ShakeSettings, rng: np.random.Generator, reach: float = 1
+) -> Shake:
+    """Draw what moves during an exposure of H x W pixels, `reach` times as far as the settings say."""
     steady = rng.random() < settings.steady
     count = rng.integers(1 if steady else 0, settings.parts + 1) if settings.parts else 0
     parts = [
         MovingPart(soft_blob(height, width, rng), random_path(rng.uniform(0, reach * settings.part_path), rng))
         for _ in range(count)
     ]
-    shake = Shake(
+    return Shake(
         camera=random_path(rng.uniform(0, 1.0 if steady else reach * settings.path), rng),
         turns=random_turns(rng.uniform(0, 0.1 if steady else settings.turn), rng),
         parts=parts,
     )
-    return shake.filmed(int(rng.choice(range(FEWEST_FRAMES, MOST_FRAMES + 1, 2)))) if filmed else shake
 
 
 def draw_sensor(settings: ShakeSettings, rng: np.random.Generator) -> Sensor:
@@ -155,10 +152,16 @@ class Shaken(Made):
         picture = _target(self.path, self.settings.largest_side)
         name = f'{self.key}-{self.number}'
         target = _focused(picture, name, self.settings)
+        if not self.is_left_alone:
+            film = _film(target, name, self.settings)
+            if film is not None:
+                return film.mean() if self.side == 0 else film.middle()
+            if self.side:
+                return target
         rng = _random_numbers(self.key, self.settings)
         for number in range(self.number):
             _skip(target, number, settings=self.settings, rng=rng)
-        return _expose(target, name, self.number, settings=self.settings, rng=rng)[self.side]()
+        return _expose(target, self.number, settings=self.settings, rng=rng)[self.side]
 
     def source_bytes(self) -> int:
         """Size of the picture file; 0 in an archive."""
@@ -186,32 +189,30 @@ def _focused(target: np.ndarray, key: str, settings: ShakeSettings) -> np.ndarra
     return to_picture(draw_defocus(*target.shape[:2], rng=rng).soften(to_light(target)))
 
 
+def _film(target: np.ndarray, name: str, settings: ShakeSettings) -> Film | None:
+    """The exposure as a video, for a share of them; random numbers of its own, as in :func:`_focused`."""
+    rng = _random_numbers(f'film of {name}', settings)
+    if rng.random() >= settings.video:
+        return None
+    count = int(rng.choice(range(FEWEST_FRAMES, MOST_FRAMES + 1, 2)))
+    shake = draw_shake(*target.shape[:2], settings=settings, rng=rng, reach=FASTER).filmed(count)
+    sensor = draw_sensor(settings, rng)
+    if sensor.quality is not None:
+        sensor = replace(sensor, quality=int(rng.integers(LOWEST_VIDEO_QUALITY, 101)))
+    return Film(shake, sensor.unclipped(to_light(target)), sensor, rng)
+
+
 def _expose(
-    target: np.ndarray, name: str, number: int, *, settings: ShakeSettings, rng: np.random.Generator
-) -> tuple[Side, Side]:
-    """Blurred and sharp picture of an exposure, each made when it is called."""
+    target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blurred and sharp picture of an exposure."""
     sensor = draw_sensor(settings, rng)
     if number < settings.left_alone:
         # Compressed as files are, and to be given back as it is.
-        spoiled = partial(Sensor(quality=sensor.quality).record, to_light(target), rng)
+        spoiled = Sensor(quality=sensor.quality).record(to_light(target), rng)
         return spoiled, spoiled
     shake = draw_shake(*target.shape[:2], settings=settings, rng=rng)
-    light = sensor.unclipped(to_light(target))
-    if shake.is_video:
-        frames = partial(_filmed, shake, light, sensor=sensor, name=name, settings=settings)
-        middle = len(shake.camera) // 2
-        return lambda: to_picture(mean(map(to_light, frames()))), lambda: next(islice(frames(), middle, None))
-    return lambda: sensor.record(shake.expose(light), rng), lambda: target
-
-
-def _filmed(
-    shake: Shake, light: np.ndarray, *, sensor: Sensor, name: str, settings: ShakeSettings
-) -> Iterator[np.ndarray]:
-    """The frames of a video, each recorded by itself, (H, W, 3) uint8 BGR; random numbers of its own, as in focus."""
-    rng = _random_numbers(f'frames of {name}', settings)
-    if sensor.quality is not None:
-        sensor = replace(sensor, quality=int(rng.integers(LOWEST_VIDEO_QUALITY, 101)))
-    return (sensor.record(frame, rng) for frame in shake.frames(light))
+    return sensor.record(shake.expose(sensor.unclipped(to_light(target))), rng), target
 
 
 def _skip(target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.random.Generator) -> None:

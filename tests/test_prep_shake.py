@@ -32,13 +32,20 @@ def photograph(height=96, width=128):
 def shaken_pairs(key, sharp, *, settings):
     """All exposures of a picture, drawn one after the other."""
     rng, target = _random_numbers(key, settings), reduced(sharp, settings.largest_side)
-    pairs = []
-    for name in (f'{key}-{number}' for number in range(settings.exposures)):
-        focused = _focused(target, name, settings)
-        lq, gt = _expose(focused, name, len(pairs), settings=settings, rng=rng)
-        picture = lq()
-        pairs.append(Pair(name, picture, picture if gt is lq else gt()))
-    return pairs
+    focused = [_focused(target, f'{key}-{number}', settings) for number in range(settings.exposures)]
+    return [
+        Pair(f'{key}-{number}', *_expose(picture, number, settings=settings, rng=rng))
+        for number, picture in enumerate(focused)
+    ]
+
+
+def made_pairs(folder, sharp, *, settings):
+    """All exposures of a picture file, as they are when they are needed."""
+    cv2.imwrite(str(folder / 'a.png'), sharp)
+    return [
+        Pair(pair.key, pair.lq.make(), pair.gt.make())
+        for pair in pairs_of_files({'a': folder / 'a.png'}, settings=settings)
+    ]
 
 
 def steps(picture):
@@ -192,26 +199,34 @@ def test_slow_video_shows_ghosts():
     assert np.flatnonzero(seen > 0.3).tolist() == [16, 32, 48]
 
 
-def test_frames_of_a_video_are_recorded_each_by_itself_the_target_too(monkeypatch):
+def test_frames_of_a_video_are_recorded_each_by_itself_the_target_too(tmp_path, monkeypatch):
     monkeypatch.setattr('datasets_prep.shake.draw_sensor', lambda *_: Sensor(read_noise=0.03))
-    settings = ShakeSettings(exposures=12, sharp=0, steady=0, path=0, turn=0, parts=0)
-    plain = shaken_pairs('a', photograph(), settings=settings)
-    filmed = shaken_pairs('a', photograph(), settings=replace(settings, video=1.0))
-    assert all(np.array_equal(pair.gt, photograph()) for pair in plain)
+    settings = ShakeSettings(exposures=12, sharp=0, steady=0, path=0, turn=0, parts=0, video=1.0)
 
     def noise(picture):
         return float(np.std(picture.astype(float) - photograph()))
 
     # Nothing moves: the mean of n frames has 1 / sqrt(n) of the noise that its frame in the middle, the target, has.
-    shares = [noise(pair.lq) / noise(pair.gt) for pair in filmed]
+    shares = [noise(pair.lq) / noise(pair.gt) for pair in made_pairs(tmp_path, photograph(), settings=settings)]
     assert 0.28 < min(shares) < 0.4 and 0.5 < max(shares) < 0.62  # n = 11 and n = 3
 
 
-def test_a_videos_target_is_the_frame_in_the_middle_where_the_picture_is():
+def test_a_videos_target_is_the_frame_in_the_middle_where_the_picture_is(tmp_path):
     settings = ShakeSettings(exposures=6, sharp=0, noise=0, boost=0, quality=100, video=1.0)
-    for pair in shaken_pairs('a', photograph(), settings=settings):
-        assert np.abs(pair.gt.astype(int) - photograph()).mean() < np.abs(pair.lq.astype(int) - photograph()).mean()
+    for pair in made_pairs(tmp_path, photograph(), settings=settings):
+        errors = [np.abs(side.astype(int) - photograph()).mean() for side in (pair.lq, pair.gt)]
+        assert errors[1] < errors[0]
         assert steps(pair.gt) > 0.9 * steps(photograph())
+
+
+def test_what_is_no_video_is_as_it_would_be_without(tmp_path):
+    settings = ShakeSettings(exposures=8, sharp=0.25)
+    plain = made_pairs(tmp_path, photograph(), settings=settings)
+    mixed = made_pairs(tmp_path, photograph(), settings=replace(settings, video=0.5))
+    same = [np.array_equal(one.lq, two.lq) and np.array_equal(one.gt, two.gt) for one, two in zip(plain, mixed)]
+    assert same[:2] == [True, True], 'sharp ones are left alone'
+    assert 1 <= sum(same[2:]) <= 5
+    assert all(not np.array_equal(two.gt, photograph()) for two, kept in list(zip(mixed, same))[2:] if not kept)
 
 
 def test_a_folder_becomes_two_lmdb_folders(tmp_path):
