@@ -9,11 +9,13 @@ recorded shakes of Koehler et al. (ECCV 2012) takes it out, too: it finds the be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from datasets_prep.sensor import mean_light
 
 FRAMES = 33  # a path of 20 pixels is sampled finer than a pixel
 INERTIA = (0.5, 0.95)  # share of the velocity that is kept from frame to frame: bent and nearly straight paths
@@ -59,7 +61,7 @@ class Shake:
 
     def expose(self, light: np.ndarray) -> np.ndarray:
         """The mean of the frames, in the same form."""
-        return mean(self.frames(light))
+        return mean_light(self.frames(light))
 
     def filmed(self, count: int) -> Shake:
         """The same exposure as a mean of `count` frames of a video, an odd number, seen from the one in the middle."""
@@ -70,16 +72,6 @@ class Shake:
 
         parts = [MovingPart(part.mask, thinned(part.path)) for part in self.parts]
         return Shake(thinned(self.camera), thinned(self.turns), parts)
-
-
-def mean(frames: Iterable[np.ndarray]) -> np.ndarray:
-    """Of pictures in linear light, one or more, read one at a time."""
-    frames = iter(frames)
-    total, count = next(frames).copy(), 1
-    for frame in frames:
-        total += frame
-        count += 1
-    return total / count
 
 
 def random_path(length: float, rng: np.random.Generator) -> np.ndarray:

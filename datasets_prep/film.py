@@ -13,8 +13,8 @@ from itertools import islice
 
 import numpy as np
 
-from datasets_prep.camera_shake import Shake, mean
-from datasets_prep.sensor import Sensor, to_light, to_picture
+from datasets_prep.camera_shake import Shake
+from datasets_prep.sensor import Sensor, mean_light, to_light, to_picture
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Film:
 
     def mean(self) -> np.ndarray:
         """Of all frames in light, in the same form."""
-        return to_picture(mean(map(to_light, self.frames())))
+        return to_picture(mean_light(map(to_light, self.frames())))
 
     def middle(self) -> np.ndarray:
         """The frame in the middle, which sees the picture where it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -20,6 +21,16 @@ def to_picture(light: np.ndarray) -> np.ndarray:
     light = np.clip(light, 0, 1)
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(255 * encoded).astype(np.uint8)
+
+
+def mean_light(frames: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean of one or more pictures in light, float32, of one shape; they are read one at a time."""
+    frames = iter(frames)
+    total, count = next(frames).copy(), 1
+    for frame in frames:
+        total += frame
+        count += 1
+    return total / count
 
 
 @dataclass(frozen=True)

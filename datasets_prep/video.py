@@ -38,7 +38,7 @@ from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Made, Pair, safe_key
 from datasets_prep.parts import add_crop_arguments, crop_of
 from datasets_prep.pool import ordered_map
-from datasets_prep.sensor import to_light, to_picture
+from datasets_prep.sensor import mean_light, to_light, to_picture
 
 ODD = number(int, 'an odd number from 3 on, so that one frame is in the middle', lambda value: value >= 3 and value % 2)
 NATURAL = number(int, 'a whole number from 0 up', lambda value: value >= 0)
@@ -108,11 +108,8 @@ class Blurred(Made):
 
     def make(self) -> np.ndarray:
         """The frames' mean in light, (H, W, 3) uint8 BGR."""
-        curve, frames = CURVES[self.curve], self.exposure.frames()
-        total = np.zeros(frames[0].shape, np.float32)
-        for frame in frames:
-            total += cv2.LUT(frame, curve.light)
-        return curve.picture(total / len(frames))
+        curve = CURVES[self.curve]
+        return curve.picture(mean_light(cv2.LUT(frame, curve.light) for frame in self.exposure.frames()))
 
     def source_bytes(self) -> int:
         """Size of the whole clip."""
@@ -226,6 +223,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     crop = crop_of(parser, args)
     if crop and args.extents:
         parser.error('--extents are those of whole pictures: give no --crop-size')
+    if args.moves and args.moves[0] > args.moves[1]:
+        parser.error('--moves: LEAST is more than MOST')
     raise_if_any([f'{path.absolute()} does not exist' for path in args.input if not path.exists()])
     clips = find_clips(args.input)
     if not clips:

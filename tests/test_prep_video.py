@@ -148,6 +148,9 @@ def test_exposures_are_chosen_by_how_far_the_fastest_tenth_moves(tmp_path, capsy
     prepared(*command, '--output', tmp_path / 'all', '--moves', 3, 30)
     assert len(sets(tmp_path / 'all')[0]) == 2
     assert 'No exposure moves so far' in refused(capsys, *command[:-2], '--output', tmp_path / 'no', '--moves', 50, 60)
+    with pytest.raises(SystemExit):
+        main([*map(str, command), '--output', str(tmp_path / 'no'), '--moves', '9', '3'])
+    assert 'LEAST is more than MOST' in capsys.readouterr().err
     assert not (tmp_path / 'no').exists()
 
 
