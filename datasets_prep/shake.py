@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -159,8 +160,7 @@ class Shaken(Made):
             if self.side:
                 return target
         rng = _random_numbers(self.key, self.settings)
-        for number in range(self.number):
-            _skip(target, number, settings=self.settings, rng=rng)
+        rng.bit_generator.state = _states(self.key, target.shape, self.settings)[self.number]
         return _expose(target, self.number, settings=self.settings, rng=rng)[self.side]
 
     def source_bytes(self) -> int:
@@ -215,12 +215,18 @@ def _expose(
     return sensor.record(shake.expose(sensor.unclipped(to_light(target))), rng), target
 
 
-def _skip(target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.random.Generator) -> None:
-    """Draw what `_expose` draws."""
-    draw_sensor(settings, rng)
-    if number >= settings.left_alone:
-        draw_shake(*target.shape[:2], settings=settings, rng=rng)
-    rng.standard_normal(target.shape, dtype=np.float32)  # the sensor's noise
+@lru_cache(maxsize=1)
+def _states(key: str, shape: tuple[int, ...], settings: ShakeSettings) -> list[Mapping[str, Any]]:
+    """Where the random numbers of a picture stand before each of its exposures: all of them are drawn once."""
+    rng = _random_numbers(key, settings)
+    states = []
+    for number in range(settings.exposures):
+        states.append(rng.bit_generator.state)
+        draw_sensor(settings, rng)
+        if number >= settings.left_alone:
+            draw_shake(*shape[:2], settings=settings, rng=rng)
+        rng.standard_normal(shape, dtype=np.float32)  # the sensor's noise
+    return states
 
 
 @lru_cache(maxsize=1)

@@ -83,6 +83,7 @@ class TrainingProgress:
         return f', stage {stage} of {len(plan.lengths)}' if stage and plan else ''
 
     def _loss(self) -> str:
-        terms = self._model.get_current_log()
+        # Of this process alone: `get_current_log` asks the others, which do not know that a line is due here.
+        terms = getattr(self._model, 'log_dict', {})
         name = 'l_total' if 'l_total' in terms else next((name for name in terms if name.startswith('l_')), None)
-        return f', loss {terms[name]:.4f}' if name else ''
+        return f', loss {float(terms[name]):.4f}' if name else ''
