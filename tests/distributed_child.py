@@ -13,9 +13,11 @@ import sys
 import torch
 import torch.nn.functional as F
 
+from aibnet_arch import terminal
 from tests.training import model_class
 
 torch.set_num_threads(1)
+terminal.FIRST_SECONDS = terminal.LAST_SECONDS = 0.0  # after each iteration the first process has a line to write
 AIBNetModel = model_class()
 feed_data, optimize_parameters = AIBNetModel.feed_data, AIBNetModel.optimize_parameters
 

@@ -64,6 +64,7 @@ def uninterrupted(tmp_path_factory):
     write_options(root, 2)
     done = two_processes(root)
     assert done.returncode == 0, done.stderr[-5000:]
+    assert 'iteration 3 of 9, stage 1 of 2, loss 0.' in done.stderr  # no other process knows that this line is due
     return root
 
 

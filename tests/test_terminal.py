@@ -178,9 +178,7 @@ def measured(monkeypatch):
     """Progress of a run of 100 iterations with validations each 30 of one set, and its clock."""
     now = [0.0]
     monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
-    model = types.SimpleNamespace(
-        opt={'train': {'total_iter': 100}, 'val': {'val_freq': 30}}, get_current_log=lambda: {'l_pix': 0.25}
-    )
+    model = types.SimpleNamespace(opt={'train': {'total_iter': 100}, 'val': {'val_freq': 30}}, log_dict={'l_pix': 0.25})
     return progress.TrainingProgress(model, loaders=[object()]), now
 
 
