@@ -160,6 +160,8 @@ def test_a_folder_of_sharp_pictures_stands_beside_its_set(here, capsys):
     assert 'sharp: 2 sharp pictures' in (here / 'both.md').read_text()
     assert box_table.main([*arguments, '--shaken', 'sharp']) == 2
     assert 'sharp: no blurred pictures' in capsys.readouterr().err
+    assert box_table.main([*arguments, '--shaken', 'test', '--real', 'test']) == 2
+    assert 'test is given twice' in capsys.readouterr().err
 
 
 def test_deconvolution_by_the_right_kernel_gains(here):

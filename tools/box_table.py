@@ -121,6 +121,9 @@ def make(arguments: argparse.Namespace) -> int:
     sets = [*arguments.shaken, *arguments.real]
     if not sets:
         raise UserError('no pictures: give --shaken or --real')
+    for folder in sets:
+        if sets.count(folder) > 1:
+            raise UserError(f'{folder} is given twice')
     networks = {
         name: Deblurrer.from_file(path, tile='whole', device='cpu')
         for name, path in [('box', arguments.box), *((Path(path).stem, path) for path in arguments.weights)]
