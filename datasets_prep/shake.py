@@ -40,7 +40,7 @@ from datasets_prep.trees import pictures
 SHARES = ('sharp', 'steady', 'defocus', 'video')
 FEWEST_FRAMES, MOST_FRAMES = 3, 11  # of an exposure that is the mean of a video's frames
 FASTER = 2  # as far do things move in it
-LOWEST_VIDEO_QUALITY = 50  # of JPEG, for its frames: video is compressed harder than photos
+LOWEST_VIDEO_QUALITY = 70  # of JPEG, for its frames: video is compressed harder than photos
 
 
 @dataclass(frozen=True)
