@@ -159,8 +159,7 @@ class Shaken(Made):
                 return film.mean() if self.side == 0 else film.middle()
             if self.side:
                 return target
-        rng = _random_numbers(self.key, self.settings)
-        rng.bit_generator.state = _states(self.key, target.shape, self.settings)[self.number]
+        rng = _random_numbers_before(self.number, self.key, target.shape, settings=self.settings)
         return _expose(target, self.number, settings=self.settings, rng=rng)[self.side]
 
     def source_bytes(self) -> int:
@@ -215,18 +214,30 @@ def _expose(
     return sensor.record(shake.expose(sensor.unclipped(to_light(target))), rng), target
 
 
-@lru_cache(maxsize=1)
-def _states(key: str, shape: tuple[int, ...], settings: ShakeSettings) -> list[Mapping[str, Any]]:
-    """Where the random numbers of a picture stand before each of its exposures: all of them are drawn once."""
-    rng = _random_numbers(key, settings)
-    states = []
-    for number in range(settings.exposures):
+def _random_numbers_before(
+    number: int, key: str, shape: tuple[int, ...], *, settings: ShakeSettings
+) -> np.random.Generator:
+    """As an exposure finds them: all of a picture draw from one sequence. What was skipped once is known since."""
+    rng, states = _random_numbers(key, settings), _known_states(key, shape, settings)
+    rng.bit_generator.state = states[min(number, len(states) - 1)]
+    for earlier in range(len(states) - 1, number):
+        _skip(shape, earlier, settings=settings, rng=rng)
         states.append(rng.bit_generator.state)
-        draw_sensor(settings, rng)
-        if number >= settings.left_alone:
-            draw_shake(*shape[:2], settings=settings, rng=rng)
-        rng.standard_normal(shape, dtype=np.float32)  # the sensor's noise
-    return states
+    return rng
+
+
+@lru_cache(maxsize=1)
+def _known_states(key: str, shape: tuple[int, ...], settings: ShakeSettings) -> list[Mapping[str, Any]]:
+    """Where the random numbers of a picture of this shape stand before its first exposures; the list grows."""
+    return [_random_numbers(key, settings).bit_generator.state]
+
+
+def _skip(shape: tuple[int, ...], number: int, *, settings: ShakeSettings, rng: np.random.Generator) -> None:
+    """Draw what `_expose` draws."""
+    draw_sensor(settings, rng)
+    if number >= settings.left_alone:
+        draw_shake(*shape[:2], settings=settings, rng=rng)
+    rng.standard_normal(shape, dtype=np.float32)  # the sensor's noise
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from datasets_prep.focus import Defocus, disc
 from datasets_prep.images import reduced
 from datasets_prep.pairs import Pair
 from datasets_prep.sensor import Sensor, to_light, to_picture
-from datasets_prep.shake import ShakeSettings, _expose, _focused, _random_numbers, main, pairs_of_files
+from datasets_prep.shake import ShakeSettings, _expose, _focused, _known_states, _random_numbers, main, pairs_of_files
 
 STILL = np.zeros((FRAMES, 2))
 
@@ -274,6 +274,32 @@ def test_pictures_made_when_needed_are_those_made_at_once(sharp, tmp_path):
     for one, other in zip(lazy, at_once):
         for side in ('lq', 'gt'):
             np.testing.assert_array_equal(getattr(one, side).make(), getattr(other, side))
+
+
+@pytest.mark.parametrize('order', [[3, 1, 4, 0, 2, 3], [0, 4, 4, 1], [2, 2]])
+def test_pictures_are_the_same_in_whatever_order_they_are_made(order, tmp_path):
+    for name, seed in (('a', 1), ('b', 2)):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), np.random.default_rng(seed).integers(0, 256, (40, 50, 3), np.uint8))
+    files = {name: tmp_path / f'{name}.png' for name in 'ab'}
+    pairs = pairs_of_files(files, settings=ShakeSettings(exposures=5, sharp=0.2, largest_side=50))
+    at_once = [pair.lq.make() for pair in pairs]
+    _known_states.cache_clear()
+    for of_picture in (0, 5):
+        for number in order:
+            assert np.array_equal(pairs[of_picture + number].lq.make(), at_once[of_picture + number])
+
+
+def test_a_picture_of_another_size_with_the_same_name_draws_its_own(tmp_path):
+    files = []
+    for folder, size in (('small', (40, 50)), ('large', (60, 70))):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / 'a.png'), np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
+        files.append({'a': tmp_path / folder / 'a.png'})
+    small, large = (pairs_of_files(each, settings=ShakeSettings(exposures=4))[-1].lq for each in files)
+    alone = large.make()
+    _known_states.cache_clear()
+    small.make()
+    assert np.array_equal(large.make(), alone)
 
 
 def test_a_damaged_picture_is_named(tmp_path, capsys):
