@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from aibnet_arch.errors import UserError
-from aibnet_arch.photos import deblurring, memory
+from aibnet_arch.photos import Deblurrer, deblurring, memory, restoring
 from aibnet_arch.photos.memory import LimitError, TileChooser, parse_size
 from aibnet_arch.profiling import peak_memory
 from tests.deblurring import network, save
@@ -40,7 +40,7 @@ def test_amounts_that_are_none_are_refused(text):
 def chooser(monkeypatch):
     """Makes a chooser for a network that takes so many bytes for an area; it remembers what it measured."""
 
-    def make(limit, need=lambda area: 20_000_000 + 400 * area, smallest=128):
+    def make(limit, need=lambda area: 20_000_000 + 400 * area, smallest=128, **settings):
         measured = []
         monkeypatch.setattr(memory, 'used_memory', lambda device: BASE)
         monkeypatch.setattr(memory, 'peak_memory', lambda run, device: run())
@@ -49,7 +49,8 @@ def chooser(monkeypatch):
             measured.append(side)
             return BASE + need(side * side)
 
-        made = TileChooser(restore_square, device=torch.device('cpu'), limit=limit, smallest=smallest, least_slope=100)
+        cpu = torch.device('cpu')
+        made = TileChooser(restore_square, device=cpu, limit=limit, smallest=smallest, least_slope=100, **settings)
         made.measured, made.need = measured, need
         return made
 
@@ -87,6 +88,23 @@ def test_a_picture_that_fits_is_restored_whole_and_measured_no_further_than_need
     assert tiles.choose(5000, 4000, held=0) is None
     assert max(tiles.measured) <= 512
     assert tiles.choose(6000, 9000, held=0) is not None
+
+
+def test_a_largest_piece_holds_where_more_would_fit_and_measures_no_further(chooser):
+    tiles = chooser(10e9, largest=2048)
+    assert tiles.choose(2048, 2048, held=0) is None
+    assert tiles.choose(6000, 4000, held=0) == 2048
+    assert tiles.choose(2064, 2048, held=0) == 2048
+    assert max(tiles.measured) <= 256
+    assert chooser(1e9, largest=2048).choose(6000, 4000, held=0) == chooser(1e9).choose(6000, 4000, held=0)
+
+
+@pytest.mark.parametrize(('settings', 'largest'), [({}, 2048), ({'memory': 20_000_000_000}, None)])
+def test_a_deblurrer_has_a_largest_piece_on_a_cpu_without_a_limit(settings, largest, monkeypatch):
+    given = {}
+    monkeypatch.setattr(restoring, 'TileChooser', lambda *_, **named: given.update(named))
+    Deblurrer(network(), device='cpu', **settings)
+    assert given['largest'] == largest
 
 
 def test_the_next_picture_of_the_same_size_is_not_measured_for_anew(chooser):

@@ -101,9 +101,10 @@ def measured(network: AIBNet, *, window: Optional[int], pairs: Sequence[Sample])
 
 def expectation(found: Mapping[str, float]) -> str:
     """What to expect, in one line."""
+    worst = round(found['worst_gain_db'], 1) + 0  # + 0: no "-0.0"
     return (
         f'for photos shaken in the hand; {found["gain_db"]:+.1f} dB on {found["blurred_pictures"]:.0f} pictures with '
-        f'synthetic shake that it never saw (worst {found["worst_gain_db"]:+.1f}); it does not undo defocus'
+        f'synthetic shake that it never saw (worst {worst:+.1f}); it does not undo defocus'
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..photos.deblurring import deblur
 from ..photos.memory import parse_size
+from ..photos.restoring import LARGEST_TILE
 from ..weights.box import BOX
 from .arguments import add_window, pixels
 
@@ -38,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--skip-existing', action='store_true', help='leave results that are there, do the others')
     parser.add_argument('--shard', type=_shard, default=(1, 1), metavar='I/N', help='part I of N, on as many machines')
     parser.add_argument('--device', default='auto', help='auto (a GPU if there is one), cpu, cuda, cuda:1')
-    parser.add_argument('--memory', type=memory, metavar='SIZE', help='limit, e.g. 2GB (half of what is free)')
+    limit = f'limit, e.g. 2GB (half of what is free, and on a CPU no tile over {LARGEST_TILE} pixels)'
+    parser.add_argument('--memory', type=memory, metavar='SIZE', help=limit)
     parser.add_argument('--tile', type=pixels, metavar='N', help='restore in tiles of N pixels; whole: without tiles')
     parser.add_argument('--overlap', type=int, default=32, metavar='N', help='of tiles, in pixels (32)')
     add_window(parser)

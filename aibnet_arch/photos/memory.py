@@ -142,6 +142,7 @@ class TileChooser:
         multiple: sides of tiles are multiples of it.
         padded: the size that the network runs at for a picture of this height and width.
         margin: what the network is reckoned with over what was measured.
+        largest: side of the largest piece, where more would fit; None: as large as fits.
     """
 
     def __init__(
@@ -155,14 +156,16 @@ class TileChooser:
         multiple: int = MULTIPLE,
         padded: Callable[[int, int], tuple[int, int]] = lambda height, width: (height, width),
         margin: float = MARGIN,
+        largest: Optional[int] = None,
     ) -> None:
         self._restore_square, self._device, self._least_slope = restore_square, device, least_slope
         self._multiple, self._padded, self._margin = multiple, padded, margin
         self.limit, self.smallest = limit, smallest
+        self._largest_area = math.inf if largest is None else largest * largest
         self._points: list[tuple[int, int]] = []  # area, peak
 
     def choose(self, height: int, width: int, *, held: int) -> Optional[int]:
-        """The side of the tiles for a picture, or None: it fits whole.
+        """The side of the tiles for a picture, or None: it is one piece.
 
         Args:
             height, width: of the picture.
@@ -182,7 +185,7 @@ class TileChooser:
         band_bytes = BAND_BYTES * width if on_cpu else 0
         area = math.prod(map(self._rounded_up, self._padded(height, width)))
         fits = self._area_within(budget)
-        while fits < area:
+        while fits < min(area, self._largest_area):
             last = math.isqrt(self._points[-1][0])
             steps = (last * 2, last * 7 // 5 // self._multiple * self._multiple)
             larger = next((side for side in steps if side > last and side * side <= fits), None)
@@ -190,6 +193,7 @@ class TileChooser:
                 break
             self._measure(larger)
             fits = self._area_within(budget)
+        fits = int(min(fits, self._largest_area))
         if area <= fits:
             return None
         side = max(math.isqrt(max(fits, 0)) // self._multiple * self._multiple, self.smallest)

@@ -23,6 +23,7 @@ from .memory import MARGIN, OTHERS_MARGIN, TileChooser, available_memory, releas
 from .steps import told_steps
 
 SMALLEST_TILE = 128
+LARGEST_TILE = 2048  # that is chosen on a CPU without a limit: 24 megapixels took twice as long whole
 PICTURE_BYTES = 24  # a picture before and after, each pixel, as float32
 FEATURE_BYTES = 15  # e1 .. e4 before and after a sub-decoder, for each pixel and channel of e1
 WHOLE = 'whole'
@@ -47,7 +48,8 @@ class Deblurrer:
         triton_kernels: see :class:`.InferenceSettings`; for AIBNet, NAFNet and UFPNet on GPUs.
         self_ensemble: mean over the 4 flips of each tile, or the 8 flips and transposes, in that many times the time.
             Transposes help a network alone that has seen transposed pictures in training.
-        tile: side of the tiles; 'whole': no tiles; None: as large as the memory limit allows, whole if possible.
+        tile: side of the tiles; 'whole': no tiles; None: as large as the memory limit allows, whole if possible,
+            on a CPU without a limit of yours 2048: larger maps are slower there.
             The result of tiles is near but not equal to that of the whole picture: statistics are those of a tile.
         overlap: pixels that neighbouring tiles share at least.
         memory: limit in bytes for the memory of the process, on a GPU for its memory that PyTorch takes;
@@ -105,6 +107,8 @@ class Deblurrer:
         self._multiple = math.lcm(SCALE, self.traits.multiple)  # of the sides of tiles that are chosen here
         self._ensemble, self._up_to = self_ensemble, up_to
         self._tile, self._overlap = tile, overlap
+        # Larger maps are slower on a CPU: the system clears the pages of each map anew.
+        largest = LARGEST_TILE if memory is None and self.device.type == 'cpu' else None
         if memory is None:
             memory = used_memory(self.device) + available_memory(self.device) // 2
         # A window makes the network another one, in memory too, on pieces that are larger than it.
@@ -118,6 +122,7 @@ class Deblurrer:
             multiple=self._multiple,
             padded=self.traits.padded,
             margin=MARGIN if self.traits.windows else OTHERS_MARGIN,
+            largest=largest,
         )
 
     @classmethod
