@@ -25,7 +25,8 @@ from datasets_prep.images import decode
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair
-from datasets_prep.shake import Shaken, ShakeSettings, pairs_of_files
+from datasets_prep.shake import Shaken, pairs_of_files
+from datasets_prep.shake_settings import ShakeSettings
 from datasets_prep.small import LIST, Picture, licences, listed_pictures, read_pictures
 
 MORE = Path(__file__).with_name('box_pictures.csv')

@@ -90,21 +90,28 @@ def test_a_picture_that_fits_is_restored_whole_and_measured_no_further_than_need
     assert tiles.choose(6000, 9000, held=0) is not None
 
 
-def test_a_largest_piece_holds_where_more_would_fit_and_measures_no_further(chooser):
-    tiles = chooser(10e9, largest=2048)
+def test_without_a_limit_a_cpu_has_a_largest_piece_and_measures_no_further(chooser, monkeypatch):
+    monkeypatch.setattr(memory, 'available_memory', lambda device: 2 * 10_000_000_000)
+    tiles = chooser(None)
     assert tiles.choose(2048, 2048, held=0) is None
     assert tiles.choose(6000, 4000, held=0) == 2048
     assert tiles.choose(2064, 2048, held=0) == 2048
     assert max(tiles.measured) <= 256
-    assert chooser(1e9, largest=2048).choose(6000, 4000, held=0) == chooser(1e9).choose(6000, 4000, held=0)
+    assert chooser(10e9).choose(4000, 3000, held=0) is None
 
 
-@pytest.mark.parametrize(('settings', 'largest'), [({}, 2048), ({'memory': 20_000_000_000}, None)])
-def test_a_deblurrer_has_a_largest_piece_on_a_cpu_without_a_limit(settings, largest, monkeypatch):
+def test_without_a_limit_half_of_what_is_free_may_be_taken(chooser, monkeypatch):
+    monkeypatch.setattr(memory, 'available_memory', lambda device: 2 * 500_000_000)
+    assert chooser(None).limit == BASE + 500_000_000
+    assert chooser(None).choose(6000, 4000, held=0) == chooser(BASE + 5e8).choose(6000, 4000, held=0) < 2048
+
+
+@pytest.mark.parametrize('limit', [None, 20_000_000_000])
+def test_a_deblurrers_limit_is_its_choosers(limit, monkeypatch):
     given = {}
     monkeypatch.setattr(restoring, 'TileChooser', lambda *_, **named: given.update(named))
-    Deblurrer(network(), device='cpu', **settings)
-    assert given['largest'] == largest
+    Deblurrer(network(), device='cpu', memory=limit)
+    assert given['limit'] == limit
 
 
 def test_the_next_picture_of_the_same_size_is_not_measured_for_anew(chooser):

@@ -11,7 +11,7 @@ from datasets_prep import box
 from datasets_prep.box import box_pictures, make
 from datasets_prep.demo import TRAIN_PICTURES, VAL_PICTURES
 from datasets_prep.errors import PrepError
-from datasets_prep.shake import ShakeSettings
+from datasets_prep.shake_settings import ShakeSettings
 from datasets_prep.small import Picture, licences, listed_pictures
 from tests.prep_packages import photograph, write_deb
 from tests.prep_trees import read_lmdb

@@ -13,7 +13,8 @@ from datasets_prep.focus import Defocus, disc
 from datasets_prep.images import reduced
 from datasets_prep.pairs import Pair
 from datasets_prep.sensor import Sensor, to_light, to_picture
-from datasets_prep.shake import ShakeSettings, _expose, _focused, _known_states, _random_numbers, main, pairs_of_files
+from datasets_prep.shake import _expose, _focused, _known_states, _random_numbers, main, pairs_of_files
+from datasets_prep.shake_settings import ShakeSettings
 
 STILL = np.zeros((FRAMES, 2))
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..photos.deblurring import deblur
-from ..photos.memory import parse_size
-from ..photos.restoring import LARGEST_TILE
+from ..photos.memory import LARGEST_TILE, parse_size
 from ..weights.box import BOX
 from .arguments import add_window, pixels
 

@@ -23,6 +23,7 @@ OTHERS_MARGIN = 1.4  # FFTformer's grows by a third over a picture of many tiles
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # glibc's numbers
 STRIP_BYTES = 32 << 20  # a strip's maps are smaller, whole maps larger
 WHOLE_MAP_BYTES = 1 << 30
+LARGEST_TILE = 2048  # that is chosen on a CPU without a limit: 24 megapixels took twice as long whole
 BAND_BYTES = 24  # for each pixel of a row of tiles, while they are blended
 
 
@@ -136,13 +137,13 @@ class TileChooser:
     Args:
         restore_square: runs the network on a square of that side.
         device: where.
-        limit: bytes, for the whole process; on a GPU for its memory.
+        limit: bytes, for the whole process; on a GPU for its memory. None: what is taken already and half of what is
+            free, and on a CPU no piece of more than LARGEST_TILE x LARGEST_TILE, since larger maps are slower there.
         smallest: side of the smallest tile.
         least_slope: bytes that a pixel takes in any case. What a square takes may hide in memory that is free again.
         multiple: sides of tiles are multiples of it.
         padded: the size that the network runs at for a picture of this height and width.
         margin: what the network is reckoned with over what was measured.
-        largest: side of the largest piece, where more would fit; None: as large as fits.
     """
 
     def __init__(
@@ -150,18 +151,19 @@ class TileChooser:
         restore_square: Callable[[int], object],
         *,
         device: torch.device,
-        limit: int,
+        limit: Optional[int],
         smallest: int,
         least_slope: float,
         multiple: int = MULTIPLE,
         padded: Callable[[int, int], tuple[int, int]] = lambda height, width: (height, width),
         margin: float = MARGIN,
-        largest: Optional[int] = None,
     ) -> None:
         self._restore_square, self._device, self._least_slope = restore_square, device, least_slope
         self._multiple, self._padded, self._margin = multiple, padded, margin
-        self.limit, self.smallest = limit, smallest
-        self._largest_area = math.inf if largest is None else largest * largest
+        # The system clears the pages of each large map anew.
+        self._largest_area = LARGEST_TILE**2 if limit is None and device.type == 'cpu' else math.inf
+        self.limit = used_memory(device) + available_memory(device) // 2 if limit is None else int(limit)
+        self.smallest = smallest
         self._points: list[tuple[int, int]] = []  # area, peak
 
     def choose(self, height: int, width: int, *, held: int) -> Optional[int]:

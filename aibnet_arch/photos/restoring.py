@@ -19,11 +19,10 @@ from ..weights.box import BOX
 from ..weights.card import Card
 from ..weights.wanted import Wanted
 from ..weights.weight_file import WeightFile
-from .memory import MARGIN, OTHERS_MARGIN, TileChooser, available_memory, release_freed_memory, used_memory
+from .memory import MARGIN, OTHERS_MARGIN, TileChooser, release_freed_memory
 from .steps import told_steps
 
 SMALLEST_TILE = 128
-LARGEST_TILE = 2048  # that is chosen on a CPU without a limit: 24 megapixels took twice as long whole
 PICTURE_BYTES = 24  # a picture before and after, each pixel, as float32
 FEATURE_BYTES = 15  # e1 .. e4 before and after a sub-decoder, for each pixel and channel of e1
 WHOLE = 'whole'
@@ -107,22 +106,17 @@ class Deblurrer:
         self._multiple = math.lcm(SCALE, self.traits.multiple)  # of the sides of tiles that are chosen here
         self._ensemble, self._up_to = self_ensemble, up_to
         self._tile, self._overlap = tile, overlap
-        # Larger maps are slower on a CPU: the system clears the pages of each map anew.
-        largest = LARGEST_TILE if memory is None and self.device.type == 'cpu' else None
-        if memory is None:
-            memory = used_memory(self.device) + available_memory(self.device) // 2
         # A window makes the network another one, in memory too, on pieces that are larger than it.
         smallest = self._up_to_multiple(max(SMALLEST_TILE, 2 * overlap + 1, 5 * (window or 0) // 4))
         self._chooser = TileChooser(
             self._restore_random,
             device=self.device,
-            limit=int(memory),
+            limit=memory,
             smallest=max(smallest, *self.traits.padded(smallest, smallest)),
             least_slope=max(FEATURE_BYTES * self.traits.feature_channels, PICTURE_BYTES),
             multiple=self._multiple,
             padded=self.traits.padded,
             margin=MARGIN if self.traits.windows else OTHERS_MARGIN,
-            largest=largest,
         )
 
     @classmethod
