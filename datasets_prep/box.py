@@ -25,7 +25,7 @@ from datasets_prep.images import decode
 from datasets_prep.lmdb_writer import prepare
 from datasets_prep.paired_set import PairedSet
 from datasets_prep.pairs import Pair
-from datasets_prep.shake import Shaken, pairs_of_files
+from datasets_prep.shake import GENERATOR, Shaken, pairs_of_files
 from datasets_prep.shake_settings import ShakeSettings
 from datasets_prep.small import LIST, Picture, licences, listed_pictures, read_pictures
 
@@ -72,7 +72,8 @@ def set_of(pairs: Sequence[Pair], folder: Path, *, name: str) -> PairedSet:
     """What is to be written: crops for training, whole pictures else."""
     crop = DetailedCrop(CROP, STEP) if name == 'train' else None
     lq, gt = ('blur_crops', 'sharp_crops') if crop else ('input', 'target')
-    source = f'box: {SETTINGS["train" if crop else "test"]}, scale {LARGEST_SCALE}' + (f', {crop}' if crop else '')
+    settings = SETTINGS['train' if crop else 'test']
+    source = f'box {GENERATOR}: {settings}, scale {LARGEST_SCALE}' + (f', {crop}' if crop else '')
     return PairedSet(pairs, folder / f'{lq}.lmdb', folder / f'{gt}.lmdb', crop, source)
 
 

@@ -37,6 +37,7 @@ from datasets_prep.sensor import Sensor, to_light, to_picture
 from datasets_prep.shake_settings import ShakeSettings, add_settings, settings_of
 from datasets_prep.trees import pictures
 
+GENERATOR = 2  # grows where the same settings give other pictures: sets of before are then told apart
 FEWEST_FRAMES, MOST_FRAMES = 3, 11  # of an exposure that is the mean of a video's frames
 FASTER = 2  # as far do things move in it
 LOWEST_VIDEO_QUALITY = 70  # of JPEG, for its frames: video is compressed harder than photos
@@ -101,10 +102,8 @@ class Shaken(Made):
             film = _film(target, name, self.settings)
             if film is not None:
                 return film.mean() if self.side == 0 else film.middle()
-            if self.side:
-                return target
         rng = _random_numbers_before(self.number, self.key, target.shape, settings=self.settings)
-        return _expose(target, self.number, settings=self.settings, rng=rng)[self.side]
+        return _expose(target, self.number, self.side, settings=self.settings, rng=rng)
 
     def source_bytes(self) -> int:
         """Size of the picture file; 0 in an archive."""
@@ -146,16 +145,18 @@ def _film(target: np.ndarray, name: str, settings: ShakeSettings) -> Film | None
 
 
 def _expose(
-    target: np.ndarray, number: int, *, settings: ShakeSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Blurred and sharp picture of an exposure."""
+    target: np.ndarray, number: int, side: int, *, settings: ShakeSettings, rng: np.random.Generator
+) -> np.ndarray:
+    """Blurred (side 0) or sharp picture (side 1) of an exposure."""
     sensor = draw_sensor(settings, rng)
     if number < settings.left_alone:
         # Compressed as files are, and to be given back as it is.
-        spoiled = Sensor(quality=sensor.quality).record(to_light(target), rng)
-        return spoiled, spoiled
+        return Sensor(quality=sensor.quality).record(to_light(target), rng)
+    light = sensor.unclipped(to_light(target))
+    if side:
+        return to_picture(light)  # what the same camera sees at rest: what is too bright for it is white there, too
     shake = draw_shake(*target.shape[:2], settings=settings, rng=rng)
-    return sensor.record(shake.expose(sensor.unclipped(to_light(target))), rng), target
+    return sensor.record(shake.expose(light), rng)
 
 
 def _random_numbers_before(
@@ -213,9 +214,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     raise_if_any(problems)
     pairs = pairs_of_files(files, settings=settings)
     crop = Crop(arguments.crop_size, max(1, arguments.crop_size * 3 // 4)) if arguments.crop_size else None
-    paired_set = PairedSet(
-        pairs, arguments.output / 'input.lmdb', arguments.output / 'target.lmdb', crop, f'shaken: {settings}'
-    )
+    source = f'shaken {GENERATOR}: {settings}'
+    paired_set = PairedSet(pairs, arguments.output / 'input.lmdb', arguments.output / 'target.lmdb', crop, source)
     prepare([paired_set], workers=arguments.workers, overwrite=arguments.overwrite)
     return 0
 

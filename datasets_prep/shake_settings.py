@@ -25,7 +25,7 @@ class ShakeSettings:
         part_path: longest own path of a part, pixels.
         defocus: share of the exposures that are out of focus, as a whole or in part, before they are blurred.
         video: share of the shaken exposures that are means of 3 to 11 frames, of paths twice as long.
-        boost: how much brighter than white clipped lights were at most.
+        boost: how much brighter than white the brightest lights are at most; the truth is clipped there, too.
         noise: largest deviation of the noise of white, in linear light.
         quality: lowest quality of JPEG; a third of the exposures is not compressed.
         largest_side: larger pictures are reduced to it, pixels.

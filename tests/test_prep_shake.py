@@ -1,5 +1,6 @@
 """Camera shake, moving parts and the sensor: the generator of datasets_prep.shake."""
 
+import copy
 from dataclasses import replace
 
 import cv2
@@ -34,10 +35,12 @@ def shaken_pairs(key, sharp, *, settings):
     """All exposures of a picture, drawn one after the other."""
     rng, target = _random_numbers(key, settings), reduced(sharp, settings.largest_side)
     focused = [_focused(target, f'{key}-{number}', settings) for number in range(settings.exposures)]
-    return [
-        Pair(f'{key}-{number}', *_expose(picture, number, settings=settings, rng=rng))
-        for number, picture in enumerate(focused)
-    ]
+    pairs = []
+    for number, picture in enumerate(focused):
+        before = copy.deepcopy(rng)
+        sides = (_expose(picture, number, side, settings=settings, rng=each) for side, each in enumerate((rng, before)))
+        pairs.append(Pair(f'{key}-{number}', *sides))
+    return pairs
 
 
 def made_pairs(folder, sharp, *, settings):
@@ -155,7 +158,25 @@ def test_pairs_hang_on_the_key_and_the_seed_alone():
     assert not np.array_equal(first[-1].lq, other[-1].lq)
     assert not np.array_equal(first[-1].lq, seed[-1].lq)
     assert np.array_equal(first[0].lq, first[0].gt)  # one of three is left sharp
-    assert all(not np.array_equal(pair.lq, pair.gt) and np.array_equal(pair.gt, photograph()) for pair in first[1:])
+    assert all(not np.array_equal(pair.lq, pair.gt) for pair in first[1:])
+
+
+@pytest.mark.parametrize('video', [0.0, 1.0])
+def test_truth_is_what_the_same_camera_sees_at_rest_lights_included(video, tmp_path):
+    still = {'steady': 1.0, 'path': 0, 'turn': 0, 'parts': 0, 'noise': 0, 'quality': 100, 'video': video}
+    settings = ShakeSettings(exposures=6, sharp=0, boost=3.0, **still)
+    monochrome = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[:, None, None], 64, axis=1).repeat(3, axis=2)
+    pairs = made_pairs(tmp_path, monochrome, settings=settings)
+    clipped = [pair.gt >= 250 for pair in pairs]
+    assert np.mean(clipped) > 2 * (monochrome >= 250).mean()
+    for pair, bright in zip(pairs, clipped):
+        assert pair.lq[bright].min() >= 245, 'the camera hardly moves'
+
+
+def test_truth_is_the_picture_where_no_light_was_brighter_than_white():
+    settings = ShakeSettings(exposures=3, sharp=0.4, boost=0)
+    pairs = shaken_pairs('a', photograph(), settings=settings)
+    assert all(np.array_equal(pair.gt, photograph()) for pair in pairs[1:])
 
 
 def test_out_of_focus_the_target_is_soft_too_and_the_rest_as_without():
