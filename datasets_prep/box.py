@@ -12,14 +12,13 @@ where blur can take something away (`DetailedCrop`).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from aibnet_arch.files import write_bytes, write_text
-from datasets_prep.cli import add_workers_argument, new_parser, run
+from datasets_prep.cli import add_writing_arguments, new_parser, run
 from datasets_prep.crops import DetailedCrop
 from datasets_prep.images import decode
 from datasets_prep.lmdb_writer import prepare
@@ -77,7 +76,9 @@ def set_of(pairs: Sequence[Pair], folder: Path, *, name: str) -> PairedSet:
     return PairedSet(pairs, folder / f'{lq}.lmdb', folder / f'{gt}.lmdb', crop, source)
 
 
-def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None) -> None:
+def make(
+    output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None, overwrite: bool = False
+) -> None:
     """Make all sets below `output`; finished sets are recognised and left alone.
 
     Raises:
@@ -89,19 +90,20 @@ def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int 
     }
     pairs['sharp'] = [pair for pair in pairs['test'] if is_left_alone(pair)]
     pairs['test'] = [pair for pair in pairs['test'] if not is_left_alone(pair)]
-    prepare([set_of(found, output / name, name=name) for name, found in pairs.items()], workers=workers)
+    sets = [set_of(found, output / name, name=name) for name, found in pairs.items()]
+    prepare(sets, workers=workers, overwrite=overwrite)
     write_text(output / 'LICENCES.md', licences(pictures))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare the pictures of the weights in the box, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('box', description=__doc__)
-    parser.add_argument('--output', type=Path, default=Path('datasets/box'), help='folder (default %(default)s)')
     parser.add_argument('--debs', type=Path, help='folder of the packages (default OUTPUT/debs)')
-    add_workers_argument(parser)
-    arguments: argparse.Namespace = parser.parse_args(argv)
-    debs = arguments.debs or arguments.output / 'debs'
-    make(arguments.output, debs=debs, pictures=box_pictures(), workers=arguments.workers)
+    add_writing_arguments(parser, output='datasets/box')
+    arguments = parser.parse_args(argv)
+    output = arguments.output or Path('datasets/box')
+    debs = arguments.debs or output / 'debs'
+    make(output, debs=debs, pictures=box_pictures(), workers=arguments.workers, overwrite=arguments.overwrite)
     return 0
 
 

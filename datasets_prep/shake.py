@@ -178,7 +178,7 @@ def _known_states(key: str, shape: tuple[int, ...], settings: ShakeSettings) -> 
 
 
 def _skip(shape: tuple[int, ...], number: int, *, settings: ShakeSettings, rng: np.random.Generator) -> None:
-    """Draw what `_expose` draws."""
+    """Draw what `_expose` draws for the blurred picture."""
     draw_sensor(settings, rng)
     if number >= settings.left_alone:
         draw_shake(*shape[:2], settings=settings, rng=rng)

@@ -87,6 +87,19 @@ def test_it_makes_both_sets_and_the_licences_and_again_the_same(debs, tmp_path):
     make(out, debs=folder, pictures=pictures, workers=1)  # finished sets are left alone
 
 
+def test_sets_of_an_older_generator_are_refused_and_made_anew_when_asked(debs, tmp_path, monkeypatch):
+    folder, pictures = debs
+    out = tmp_path / 'box'
+    with monkeypatch.context() as older:
+        older.setattr(box, 'GENERATOR', box.GENERATOR - 1)
+        make(out, debs=folder, pictures=pictures, workers=1)
+    with pytest.raises(PrepError, match='was prepared with other options') as refused:
+        make(out, debs=folder, pictures=pictures, workers=1)
+    assert '--overwrite' in str(refused.value)
+    make(out, debs=folder, pictures=pictures, workers=1, overwrite=True)
+    make(out, debs=folder, pictures=pictures, workers=1)
+
+
 def test_a_picture_that_no_list_has_is_told_with_both(debs, tmp_path):
     folder, pictures = debs
     changed = [replace(pictures[0], sha256='0' * 64), pictures[1]]
