@@ -11,7 +11,6 @@ pictures.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import sys
@@ -25,7 +24,7 @@ from tqdm import tqdm
 from aibnet_arch.files import write_text
 from aibnet_arch.messages import markdown_table
 from aibnet_arch.terminal import is_interactive
-from datasets_prep.cli import add_workers_argument, new_parser, run
+from datasets_prep.cli import add_writing_arguments, new_parser, run
 from datasets_prep.crops import Crop
 from datasets_prep.debian import get_packages, read_files
 from datasets_prep.errors import raise_if_any
@@ -120,7 +119,9 @@ def licences(pictures: Sequence[Picture]) -> str:
     return markdown_table([('set', 'name', 'package', 'file', 'author', 'licence'), *rows])
 
 
-def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None) -> None:
+def make(
+    output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int | None = None, overwrite: bool = False
+) -> None:
     """Make both sets below `output`; finished sets are recognised and left alone.
 
     Raises:
@@ -136,23 +137,23 @@ def make(output: Path, *, debs: Path, pictures: Sequence[Picture], workers: int 
         PairedSet(pairs['train'], train / 'blur_crops.lmdb', train / 'sharp_crops.lmdb', Crop(CROP, STEP), source),
         PairedSet(pairs['test'], test / 'input.lmdb', test / 'target.lmdb', None, source),
     ]
-    prepare(sets, workers=workers)
+    prepare(sets, workers=workers, overwrite=overwrite)
     write_text(output / 'LICENCES.md', licences(pictures))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare the small set of a study, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('small', description=__doc__)
-    parser.add_argument('--output', type=Path, default=Path('datasets/small'), help='folder (default %(default)s)')
     parser.add_argument('--debs', type=Path, help='folder of the packages (default OUTPUT/debs)')
     parser.add_argument('--check', action='store_true', help='check the packages in --debs, list licences, end')
-    add_workers_argument(parser)
-    arguments: argparse.Namespace = parser.parse_args(argv)
-    pictures, debs = listed_pictures(), arguments.debs or arguments.output / 'debs'
+    add_writing_arguments(parser, output='datasets/small')
+    arguments = parser.parse_args(argv)
+    output = arguments.output or Path('datasets/small')
+    pictures, debs = listed_pictures(), arguments.debs or output / 'debs'
     if arguments.check:
         read_pictures(pictures, debs, download=False)
     else:
-        make(arguments.output, debs=debs, pictures=pictures, workers=arguments.workers)
+        make(output, debs=debs, pictures=pictures, workers=arguments.workers, overwrite=arguments.overwrite)
     print(licences(pictures))
     counts = {name: sum(picture.set == name for picture in pictures) for name in BLURS}
     print(f'{counts["train"]} photographs for training, {counts["test"]} for testing, all as listed.')

@@ -149,3 +149,18 @@ def test_the_command_checks_without_network_and_writes_nothing(debs, tmp_path, m
     assert small.main(['--check', '--debs', str(folder), '--output', str(tmp_path / 'small')]) == 0
     assert '3 photographs for training, 1 for testing' in capsys.readouterr().out
     assert not (tmp_path / 'small').exists()
+
+
+def test_sets_of_other_crops_are_refused_and_made_anew_when_asked(debs, tmp_path, monkeypatch, capsys):
+    folder, pictures = debs
+    monkeypatch.setattr(small, 'listed_pictures', lambda: pictures)
+    command = ['--debs', str(folder), '--output', str(tmp_path / 'small'), '--workers', '1']
+    with monkeypatch.context() as older:
+        older.setattr(small, 'STEP', small.STEP - 10)
+        assert small.main(command) == 0
+    with pytest.raises(PrepError, match='was prepared with other options') as refused:
+        small.main(command)
+    assert '--overwrite' in str(refused.value)
+    assert small.main([*command, '--overwrite']) == 0
+    assert small.main(command) == 0
+    assert '3 photographs for training' in capsys.readouterr().out
