@@ -20,6 +20,9 @@ from datasets_prep.sensor import mean_light
 FRAMES = 33  # a path of 20 pixels is sampled finer than a pixel
 INERTIA = (0.5, 0.95)  # share of the velocity that is kept from frame to frame: bent and nearly straight paths
 JERKS = 0.05  # share of the frames at which the velocity is drawn anew
+# A lens shows what moves as sharp as what stands still. Between pixels bilinear interpolation takes more detail away
+# than a short shake does: a network would learn to undo it, and find it nowhere else.
+CRISP = cv2.INTER_CUBIC
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,11 @@ class Shake:
     def frames(self, light: np.ndarray) -> Iterator[np.ndarray]:
         """What is seen from each pose: (H, W, 3) float32, linear light -> the same."""
         for frame, (camera, turn) in enumerate(zip(self.camera, self.turns)):
-            seen = warp(light, camera, turn)
+            seen = warp(light, camera, turn, interpolation=CRISP)
             for part in self.parts:
                 place = camera + part.path[frame]
                 mask = warp(part.mask, place, turn)[..., None]
-                seen += mask * (warp(light, place, turn) - seen)
+                seen += mask * (warp(light, place, turn, interpolation=CRISP) - seen)
             yield seen
 
     def expose(self, light: np.ndarray) -> np.ndarray:
@@ -104,11 +107,11 @@ def soft_blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip((1 + waves - np.hypot(down, right)) * radius.min() / 3 + 0.5, 0, 1).astype(np.float32)
 
 
-def warp(image: np.ndarray, shift: np.ndarray, turn: float) -> np.ndarray:
+def warp(image: np.ndarray, shift: np.ndarray, turn: float, *, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
     """The picture moved by `shift` pixels (x, y) and turned about its centre by `turn` degrees."""
     height, width = image.shape[:2]
     matrix = moved(height, width, shift, turn)
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.warpAffine(image, matrix, (width, height), flags=interpolation, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def moved(height: int, width: int, shift: np.ndarray, turn: float) -> np.ndarray:

@@ -37,7 +37,7 @@ from datasets_prep.sensor import Sensor, to_light, to_picture
 from datasets_prep.shake_settings import ShakeSettings, add_settings, settings_of
 from datasets_prep.trees import pictures
 
-GENERATOR = 2  # grows where the same settings give other pictures: sets of before are then told apart
+GENERATOR = 3  # grows where the same settings give other pictures: sets of before are then told apart
 FEWEST_FRAMES, MOST_FRAMES = 3, 11  # of an exposure that is the mean of a video's frames
 FASTER = 2  # as far do things move in it
 LOWEST_VIDEO_QUALITY = 70  # of JPEG, for its frames: video is compressed harder than photos

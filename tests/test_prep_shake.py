@@ -70,6 +70,20 @@ def test_light_and_picture_are_each_others_inverse():
     assert to_light(np.array([188], np.uint8)) == pytest.approx(0.5029, abs=1e-4)  # sRGB's mid grey of light
 
 
+@pytest.mark.parametrize('axis', [0, 1])
+@pytest.mark.parametrize('part', [False, True])
+def test_what_stands_between_pixels_is_seen_as_crisp_as_on_them(axis, part):
+    # Stripes of four pixels: bilinear interpolation between two pixels leaves 0.71 of them.
+    stripes = 0.5 + 0.4 * np.sin(np.pi / 2 * np.indices((40, 40))[1 - axis] + np.pi / 4)
+    light = np.repeat(stripes[..., None], 3, axis=2).astype(np.float32)
+    half, still = np.zeros((1, 2)), np.zeros((1, 2))
+    half[0, axis] = 0.5
+    everywhere = MovingPart(np.ones((40, 40), np.float32), half)
+    shake = Shake(still, np.zeros(1), [everywhere]) if part else Shake(half, np.zeros(1))
+    seen = shake.expose(light)[10:30, 10:30]
+    assert np.ptp(seen) == pytest.approx(0.8, rel=0.04)  # the crests come to lie on pixels
+
+
 @pytest.mark.parametrize('length', [0.0, 3.0, 18.0])
 def test_a_path_has_its_length_and_its_mean_at_the_origin(length, rng):
     path = random_path(length, rng)
