@@ -99,11 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prepare the pictures of the weights in the box, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('box', description=__doc__)
     parser.add_argument('--debs', type=Path, help='folder of the packages (default OUTPUT/debs)')
-    add_writing_arguments(parser, output='datasets/box')
+    add_writing_arguments(parser, output=Path('datasets/box'))
     arguments = parser.parse_args(argv)
-    output = arguments.output or Path('datasets/box')
-    debs = arguments.debs or output / 'debs'
-    make(output, debs=debs, pictures=box_pictures(), workers=arguments.workers, overwrite=arguments.overwrite)
+    debs = arguments.debs or arguments.output / 'debs'
+    make(arguments.output, debs=debs, pictures=box_pictures(), workers=arguments.workers, overwrite=arguments.overwrite)
     return 0
 
 

@@ -36,10 +36,13 @@ def add_archive_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--partial', action='store_true', help='accept another number of pairs than the published one')
 
 
-def add_writing_arguments(parser: argparse.ArgumentParser, *, output: str | None) -> None:
-    """`output` describes the default folder; None makes the argument mandatory."""
-    default = '' if output is None else f' (default {output})'
-    parser.add_argument('--output', type=Path, required=output is None, help=f'folder for the LMDB folders{default}')
+def add_writing_arguments(parser: argparse.ArgumentParser, *, output: Path | str | None) -> None:
+    """`output` is the default folder, or describes what the script chooses; None makes the argument mandatory."""
+    told = '' if output is None else f' (default {output})'
+    default = output if isinstance(output, Path) else None
+    parser.add_argument(
+        '--output', type=Path, required=output is None, default=default, help=f'folder for the LMDB folders{told}'
+    )
     add_workers_argument(parser)
     parser.add_argument(
         '--overwrite', action='store_true', help='replace sets that were prepared here with other options'

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prepare the test set, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('hide', description=__doc__)
     add_archive_arguments(parser)
-    add_writing_arguments(parser, output='datasets/HIDE')
+    add_writing_arguments(parser, output=Path('datasets/HIDE'))
     args = parser.parse_args(argv)
 
     inputs = open_inputs(args.input, expected=EXPECTED_TREE)
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems: list[str] = []
     pairs = find_pairs(tree, problems=problems)
     problems += count_problems(len(pairs), expected=EXPECTED_PAIRS, what=str(tree.root), partial=args.partial)
-    test = part_set(pairs, output=args.output or Path('datasets/HIDE'), part='test', source='HIDE')
+    test = part_set(pairs, output=args.output, part='test', source='HIDE')
     return finish([test], args, problems=problems, places=[tree.root], expected=EXPECTED_TREE)
 
 

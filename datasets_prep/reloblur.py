@@ -96,12 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prepare the parts, crops for training, as the command line asks; 0, or what :func:`.cli.run` tells."""
     parser = new_parser('reloblur', description=__doc__)
     add_archive_arguments(parser)
-    add_writing_arguments(parser, output='datasets/ReLoBlur')
+    add_writing_arguments(parser, output=Path('datasets/ReLoBlur'))
     add_part_arguments(parser, tuple(EXPECTED_PAIRS))
     add_crop_arguments(parser, of=' in train/')
     args = parser.parse_args(argv)
     crop = crop_of(parser, args)
-    output = args.output or Path('datasets/ReLoBlur')
 
     inputs = open_inputs(args.input, expected=EXPECTED_TREE)
     problems: list[str] = []
@@ -116,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pairs = find_pairs(folder, problems=problems)
         problems += count_problems(len(pairs), expected=expected, what=str(folder), partial=args.partial)
         cut = crop if part == 'train' else None
-        sets.append(part_set(pairs, output=output, part=part, source='ReLoBlur', crop=cut))
+        sets.append(part_set(pairs, output=args.output, part=part, source='ReLoBlur', crop=cut))
         masks = first(inputs, find_masks, part=part)
         if cut is not None:
             print(f'{part}: stored as crops, so no extents are made.')
@@ -128,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise nothing_found(inputs, expected=EXPECTED_TREE)
     finish(sets, args, problems=problems, places=inputs, expected=EXPECTED_TREE)
     for part, of_part in extents.items():
-        folder = output / part / 'extent'
+        folder = args.output / part / 'extent'
         source = f'ReLoBlur {part}, masks'
         write_extents(folder, of_part, source=source, workers=args.workers, overwrite=args.overwrite)
     return 0

@@ -146,14 +146,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = new_parser('small', description=__doc__)
     parser.add_argument('--debs', type=Path, help='folder of the packages (default OUTPUT/debs)')
     parser.add_argument('--check', action='store_true', help='check the packages in --debs, list licences, end')
-    add_writing_arguments(parser, output='datasets/small')
+    add_writing_arguments(parser, output=Path('datasets/small'))
     arguments = parser.parse_args(argv)
-    output = arguments.output or Path('datasets/small')
-    pictures, debs = listed_pictures(), arguments.debs or output / 'debs'
+    pictures, debs = listed_pictures(), arguments.debs or arguments.output / 'debs'
     if arguments.check:
         read_pictures(pictures, debs, download=False)
     else:
-        make(output, debs=debs, pictures=pictures, workers=arguments.workers, overwrite=arguments.overwrite)
+        make(
+            arguments.output,
+            debs=debs,
+            pictures=pictures,
+            workers=arguments.workers,
+            overwrite=arguments.overwrite,
+        )
     print(licences(pictures))
     counts = {name: sum(picture.set == name for picture in pictures) for name in BLURS}
     print(f'{counts["train"]} photographs for training, {counts["test"]} for testing, all as listed.')
