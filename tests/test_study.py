@@ -66,7 +66,7 @@ def write_inputs(root: Path) -> None:
     (root / 'plan.yml').write_text(yaml.safe_dump(plan))
 
 
-def wait_for(condition, *, seconds: float = 600) -> None:
+def wait_for(condition, *, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
