@@ -8,9 +8,10 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
 from aibnet_arch.photos import Deblurrer
-from aibnet_arch.weights import read_network
+from aibnet_arch.weights import eight_bit, read_network
 from aibnet_arch.weights.card import Card
 from aibnet_arch.weights.wanted import Wanted
 from aibnet_arch.weights.weight_file import WeightFile
@@ -54,7 +55,7 @@ def make_box(*flags, output='box.safetensors'):
 
 
 def test_the_file_holds_the_averaged_weights_and_says_what_they_are(here, capsys):
-    assert make_box() == 0
+    assert make_box('--precision', 'float16') == 0
     weights, run_of = WeightFile.read('box.safetensors'), WeightFile.read('experiments/run/models/net_g_9.pth')
     assert list(weights.entries) == ['params']
     stored, averaged = weights.state_dict(), run_of.state_dict('params_ema')
@@ -73,6 +74,20 @@ def test_the_file_holds_the_averaged_weights_and_says_what_they_are(here, capsys
     assert card.figures['training_hours'] >= 0
     assert 'float16 costs' in capsys.readouterr().out
     assert f'{np.mean(gains):+.1f} dB on 3 pictures' in card.expect
+
+
+def test_large_matrices_are_in_8_bits_unless_more_are_asked_for(here, monkeypatch):
+    monkeypatch.setattr(eight_bit, 'LEAST_NUMBERS', 100)
+    monkeypatch.setattr(box_weights, 'MOST_LOSS', 1)
+    kinds = []
+    for precision in box_weights.PRECISIONS:
+        assert make_box('--precision', precision, output=f'{precision}.safetensors') == 0
+        kinds.append({value.dtype for value in load_file(f'{precision}.safetensors').values()} - {torch.uint8})
+    assert [torch.int8 in each for each in kinds] == [True, False, False]
+    assert [torch.float16 in each for each in kinds] == [True, True, False]
+    sizes = [(here / f'{precision}.safetensors').stat().st_size for precision in box_weights.PRECISIONS]
+    assert sizes == sorted(sizes)
+    assert Card.of(WeightFile.read('int8.safetensors')).figures['gain_db'] != 0
 
 
 def test_nothing_of_the_machine_is_in_it(here):
@@ -100,7 +115,7 @@ def test_a_loss_by_float16_and_a_second_box_are_refused(here, monkeypatch, capsy
     with monkeypatch.context() as patch:
         patch.setattr(box_weights, 'as_float16', noisy)
         assert make_box(output='lossy.safetensors') == 2
-    assert 'give --precision float32' in capsys.readouterr().err
+    assert 'give more bits, --precision float16 or float32' in capsys.readouterr().err
     assert not (here / 'lossy.safetensors').exists()
     assert make_box() == 0
     arguments = ['--experiment', 'experiments/run', '--test', 'test', '--version', '0.1']

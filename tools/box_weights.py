@@ -4,9 +4,9 @@
         --test datasets/box/test datasets/box/sharp
 
 takes the averaged weights of the newest whole checkpoint (--iteration: of another), leaves out sub-decoders that are
-not trained yet, stores them as float16 under `params`, where readers look first, and writes what they are beside them:
-a card, the options of the training, and the window that they want. They are measured on the test set first, as they
-are and as they are stored.
+not trained yet, stores them under `params`, where readers look first, their large matrices in 8 bits and the rest as
+float16 (--precision), and writes what they are beside them: a card, the options of the training, and the window that
+they want. They are measured on the test set first, as they are and as they are stored.
 """
 
 import argparse
@@ -28,13 +28,15 @@ from aibnet_arch.photos import Deblurrer
 from aibnet_arch.training.history import History
 from aibnet_arch.weights.box import FILE
 from aibnet_arch.weights.card import Card
+from aibnet_arch.weights.eight_bit import restored, rounded
 from aibnet_arch.weights.network_file import network_of
 from aibnet_arch.weights.wanted import Wanted, options_tree
 from aibnet_arch.weights.weight_file import AVERAGED, TRAINED, WeightFile, write_weight_file
 from tools.box_measures import Row, Sample, figures, psnr, samples
 
 MOST_BYTES = 8_000_000
-MOST_LOSS = 0.01  # dB that float16 may cost
+MOST_LOSS = 0.01  # dB that fewer bits may cost
+PRECISIONS = ('int8', 'float16', 'float32')  # int8: of large matrices, else float16
 KEPT = ('name', 'model_type', 'scale', 'manual_seed', 'network_g', 'train', 'val')
 
 
@@ -80,6 +82,18 @@ def as_float16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return stored
 
 
+def in_few_bits(state: Mapping[str, Tensor], precision: str) -> dict[str, Tensor]:
+    """The state dict as the file stores it, its precision one of :data:`PRECISIONS`.
+
+    Raises:
+        UserError: a number is too large for that.
+    """
+    if precision == 'float32':
+        return dict(state)
+    half = as_float16(state)
+    return rounded(half) if precision == 'int8' else half
+
+
 def told_options(weights: WeightFile, *, window: Optional[int]) -> dict[str, Any]:
     """The options of the training, without what is of one machine, with the window."""
     tree = options_tree(weights.options)
@@ -119,15 +133,16 @@ def make(arguments: argparse.Namespace) -> int:
     network = trained_part(network_of(weights.state_dict(key), where=weights.where))
     window = Wanted.of(weights).window if arguments.window is None else arguments.window or None
     state = network.state_dict()
-    stored = as_float16(state) if arguments.precision == 'float16' else dict(state)
+    stored = in_few_bits(state, arguments.precision)
     pairs = [pair for folder in arguments.test for pair in samples(folder)]
-    found = dict(figures(measured(network_of(stored), window=window, pairs=pairs)))
-    if arguments.precision == 'float16':
+    found = dict(figures(measured(network_of(restored(stored)), window=window, pairs=pairs)))
+    if arguments.precision != 'float32':
         before = figures(measured(network, window=window, pairs=pairs))
         loss = before['output_db'] - found['output_db']
-        print(f'float16 costs {loss:.4f} dB')
+        print(f'{arguments.precision} costs {loss:.4f} dB')
         if loss > MOST_LOSS:
-            raise UserError(f'float16 costs {loss:.3f} dB, more than {MOST_LOSS}: give --precision float32')
+            told = f'{arguments.precision} costs {loss:.3f} dB, more than {MOST_LOSS}'
+            raise UserError(f'{told}: give more bits, --precision float16 or float32')
     seconds = [row['seconds'] for row in History(arguments.experiment).rows() if row['iteration'] <= weights.iteration]
     if seconds:
         found['training_hours'] = round(max(seconds) / 3600, 2)
@@ -159,7 +174,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--version', required=True, help='of the weights')
     parser.add_argument('--name', default='AIBNet box', help='of the weights (%(default)s)')
     parser.add_argument('--window', type=int, help="pixels; 0: none (the training's val.window)")
-    parser.add_argument('--precision', choices=['float16', 'float32'], default='float16', help='(%(default)s)')
+    parser.add_argument('--precision', choices=PRECISIONS, default='int8', help='(%(default)s)')
     parser.add_argument('--recipe', default='options/AIBNet_box.yml', help='what made them (%(default)s)')
     parser.add_argument('--licence', default='Apache-2.0', help='of the weights (%(default)s)')
     parser.add_argument('--output', type=Path, default=FILE, help='(%(default)s)')

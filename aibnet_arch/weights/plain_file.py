@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from ..errors import CheckpointError
 from ..messages import printable, some
+from .eight_bit import restored
 
 SAFETENSORS = '.safetensors'
 STATE = '.state'  # of a training's state
@@ -24,7 +25,7 @@ def read_plain(path: Union[str, Path]) -> object:
 
     A ``.safetensors`` file gives what the ``.pth`` file would that it was made of: its one state dict under the key
     that its metadata name as ``param_key``, 'iter', 'options' and 'card' beside it; without that metadata the bare
-    state dict.
+    state dict. Weights in 8 bits (:mod:`.eight_bit`) come as float32.
 
     Raises:
         CheckpointError: the file does not exist, is damaged, or holds anything else.
@@ -98,8 +99,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework='pt', device='cpu') as file:
             metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a mapping
-    except Exception as error:  # its reader's own errors, the system's, and torch's for types that it does not know
+            state = restored({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118  not a mapping
+    except Exception as error:  # its reader's own errors, the system's, torch's for types that it does not know, ours
         raise CheckpointError(
             f'{printable(path)} cannot be read as a safetensors file ({printable(error)}). It may be truncated, or '
             'another kind of file.'

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..modeling import AIBNet
 from ..modeling.signature import KEY
+from .eight_bit import restored
 from .network_file import network_of
 
 
@@ -30,6 +31,7 @@ class AIBNetArch(Architecture[AIBNet]):
         Raises:
             CheckpointError: the weights are not what their signature says.
         """
+        state_dict = restored(state_dict)
         network = network_of(state_dict)
         trained = network.active_sub_decoders
         arguments = network.arguments
