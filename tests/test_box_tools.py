@@ -115,7 +115,9 @@ def test_a_loss_by_float16_and_a_second_box_are_refused(here, monkeypatch, capsy
     with monkeypatch.context() as patch:
         patch.setattr(box_weights, 'as_float16', noisy)
         assert make_box(output='lossy.safetensors') == 2
-    assert 'give more bits, --precision float16 or float32' in capsys.readouterr().err
+        assert 'give more bits, --precision float16 or float32' in capsys.readouterr().err
+        assert make_box('--precision', 'float16', output='lossy.safetensors') == 2
+    assert 'give more bits, --precision float32' in capsys.readouterr().err
     assert not (here / 'lossy.safetensors').exists()
     assert make_box() == 0
     arguments = ['--experiment', 'experiments/run', '--test', 'test', '--version', '0.1']

@@ -14,14 +14,9 @@ from tests.weight_files import saved
 
 
 @pytest.fixture
-def all_matrices(monkeypatch):
-    """Matrices of any size are rounded, so that tiny networks will do."""
+def stored(tmp_path, monkeypatch):
+    """A network, and its weights in 8 bits in a file, matrices of any size."""
     monkeypatch.setattr(eight_bit, 'LEAST_NUMBERS', 1)
-
-
-@pytest.fixture
-def stored(tmp_path, all_matrices):
-    """A network, and its weights in 8 bits in a file."""
     net = saved(tmp_path / 'net.pth')
     write_weight_file(tmp_path / 'net.safetensors', WeightFile({'params': rounded(net.state_dict())}))
     return net
@@ -92,3 +87,9 @@ def test_scales_that_do_not_fit_are_damage(scale, tmp_path):
     save_file({'x': torch.ones(3, 4, dtype=torch.int8), 'x' + SCALE: scale}, tmp_path / 'odd.safetensors')
     with pytest.raises(CheckpointError, match=r'odd\.safetensors.*x\.int8_scale.*does not fit \(3, 4\)'):
         WeightFile.read(tmp_path / 'odd.safetensors')
+
+
+@pytest.mark.parametrize(('matrix', 'scale'), [((3, 4), 'no tensor'), ((3,), torch.ones(3)), ((), torch.ones(()))])
+def test_hostile_state_dicts_are_refused_by_name(matrix, scale):
+    with pytest.raises(CheckpointError, match=r'x\.int8_scale does not fit'):
+        restored({'x': torch.ones(matrix, dtype=torch.int8), 'x' + SCALE: scale})

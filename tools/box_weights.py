@@ -36,7 +36,7 @@ from tools.box_measures import Row, Sample, figures, psnr, samples
 
 MOST_BYTES = 8_000_000
 MOST_LOSS = 0.01  # dB that fewer bits may cost
-PRECISIONS = ('int8', 'float16', 'float32')  # int8: of large matrices, else float16
+PRECISIONS = ('int8', 'float16', 'float32')  # of few bits to many; int8: of large matrices, else float16
 KEPT = ('name', 'model_type', 'scale', 'manual_seed', 'network_g', 'train', 'val')
 
 
@@ -141,8 +141,9 @@ def make(arguments: argparse.Namespace) -> int:
         loss = before['output_db'] - found['output_db']
         print(f'{arguments.precision} costs {loss:.4f} dB')
         if loss > MOST_LOSS:
+            more = ' or '.join(PRECISIONS[PRECISIONS.index(arguments.precision) + 1 :])
             told = f'{arguments.precision} costs {loss:.3f} dB, more than {MOST_LOSS}'
-            raise UserError(f'{told}: give more bits, --precision float16 or float32')
+            raise UserError(f'{told}: give more bits, --precision {more}')
     seconds = [row['seconds'] for row in History(arguments.experiment).rows() if row['iteration'] <= weights.iteration]
     if seconds:
         found['training_hours'] = round(max(seconds) / 3600, 2)

@@ -1,15 +1,16 @@
 """Weights in 8 bits, for a file of half the size: the rows of a matrix as whole numbers, each row with its own scale.
 
 In the file a matrix `x` is `x`, int8 of its shape, and `x.int8_scale`, float32 (rows,): row i is scale_i times the
-numbers.
-The rows are the output channels, as usual where weights alone are rounded (PyTorch's "per channel" scheme without a
-zero point). Everything else stays as it was. Nothing computes in 8 bits: whoever reads the file gets float32.
+numbers. The rows are the output channels, as usual where weights alone are rounded (PyTorch's "per channel" scheme
+without a zero point). Everything else stays as it was. Nothing computes in 8 bits: whoever reads the file gets float32.
 """
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+
+from ..errors import CheckpointError
 
 SCALE = '.int8_scale'
 MOST = 127  # of the numbers' size: as far down as up
@@ -35,13 +36,12 @@ def restored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict with float32 where 8 bits and their scales were; one without them comes back as it is.
 
     Raises:
-        ValueError: scales do not fit their matrix.
+        CheckpointError: scales do not fit their matrix.
     """
-    whole = {key for key, value in state.items() if isinstance(value, Tensor) and value.dtype == torch.int8}
-    matrices = {key for key in whole if isinstance(state.get(key + SCALE), Tensor)}
-    scales = {key + SCALE for key in matrices}
+    in_8_bits = (key for key, value in state.items() if isinstance(value, Tensor) and value.dtype == torch.int8)
+    scales = {key + SCALE for key in in_8_bits} & set(state)
     return {
-        key: _restored_rows(key, value, state[key + SCALE]) if key in matrices else value
+        key: _restored_rows(key, value, state[key + SCALE]) if key + SCALE in scales else value
         for key, value in state.items()
         if key not in scales
     }
@@ -56,6 +56,7 @@ def _rounded_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _restored_rows(key: str, matrix: Tensor, scale: Tensor) -> Tensor:
-    if not scale.is_floating_point() or not matrix.dim() or scale.shape != matrix.shape[:1]:
-        raise ValueError(f'{key}{SCALE}, {tuple(scale.shape)} of {scale.dtype}, does not fit {tuple(matrix.shape)}')
+    is_scale = isinstance(scale, Tensor) and scale.is_floating_point()
+    if not is_scale or matrix.dim() < 2 or scale.shape != matrix.shape[:1]:
+        raise CheckpointError(f'{key}{SCALE} does not fit {tuple(matrix.shape)}: expected a scale for each row')
     return (matrix.flatten(1).float() * scale.float()[:, None]).view(matrix.shape)
