@@ -90,6 +90,18 @@ def test_large_matrices_are_in_8_bits_unless_more_are_asked_for(here, monkeypatc
     assert Card.of(WeightFile.read('int8.safetensors')).figures['gain_db'] != 0
 
 
+def test_the_mean_with_other_weights_is_stored(here, capsys):
+    first, last = (WeightFile.read(f'experiments/run/models/net_g_{n}.pth').state_dict('params_ema') for n in (6, 9))
+    assert make_box('--mean-with', 'experiments/run/models/net_g_6.pth', '--precision', 'float32') == 0
+    mean = WeightFile.read('box.safetensors').state_dict()
+    assert all(torch.equal(mean[key], (first[key] + last[key]) / 2) for key in last if last[key].is_floating_point())
+    assert any(not torch.equal(first[key], last[key]) for key in last)
+    save(network(), here / 'other.pth')
+    assert make_box('--mean-with', 'other.pth', output='never.safetensors') == 2
+    assert 'is of another network, of which no mean can be made' in capsys.readouterr().err
+    assert not (here / 'never.safetensors').exists()
+
+
 def test_nothing_of_the_machine_is_in_it(here):
     assert make_box() == 0
     told = yaml.safe_load(WeightFile.read('box.safetensors').options)

@@ -6,7 +6,8 @@
 takes the averaged weights of the newest whole checkpoint (--iteration: of another), leaves out sub-decoders that are
 not trained yet, stores them under `params`, where readers look first, their large matrices in 8 bits and the rest as
 float16 (--precision), and writes what they are beside them: a card, the options of the training, and the window that
-they want. They are measured on the test set first, as they are and as they are stored.
+they want. --mean-with takes the mean with other weights, e.g. those that the run began from, which kept nearly the
+better of both. They are measured on the test set first, as they are and as they are stored.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from aibnet_arch.training.history import History
 from aibnet_arch.weights.box import FILE
 from aibnet_arch.weights.card import Card
 from aibnet_arch.weights.eight_bit import restored, rounded
-from aibnet_arch.weights.network_file import network_of
+from aibnet_arch.weights.network_file import network_of, read_network
 from aibnet_arch.weights.wanted import Wanted, options_tree
 from aibnet_arch.weights.weight_file import AVERAGED, TRAINED, WeightFile, write_weight_file
 from tools.box_measures import Row, Sample, figures, psnr, samples
@@ -67,6 +68,24 @@ def trained_part(network: AIBNet) -> AIBNet:
     state = network.state_dict()
     smaller.load_state_dict({key: state[key] for key in smaller.state_dict()})
     return smaller
+
+
+def mean_with(network: AIBNet, path: Path) -> AIBNet:
+    """The network with the mean of its weights and those of a file.
+
+    Raises:
+        CheckpointError: the file is none of AIBNet's.
+        UserError: its network is another.
+    """
+    other = read_network(path, param_key=None)
+    differing = [name for name, value in network.arguments.items() if other.arguments[name] != value]
+    if differing:
+        told = ', '.join(f'{name}={other.arguments[name]}, here {network.arguments[name]}' for name in differing)
+        raise UserError(f'{path} is of another network, of which no mean can be made: {told}')
+    state, others = network.state_dict(), other.state_dict()
+    means = {key: (value + others[key]) / 2 for key, value in state.items() if value.is_floating_point()}
+    network.load_state_dict({**state, **means})
+    return network
 
 
 def as_float16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -131,6 +150,8 @@ def make(arguments: argparse.Namespace) -> int:
     weights = newest(arguments.experiment, arguments.iteration)
     key = AVERAGED if AVERAGED in weights.entries else TRAINED
     network = trained_part(network_of(weights.state_dict(key), where=weights.where))
+    if arguments.mean_with is not None:
+        network = mean_with(network, arguments.mean_with)
     window = Wanted.of(weights).window if arguments.window is None else arguments.window or None
     state = network.state_dict()
     stored = in_few_bits(state, arguments.precision)
@@ -169,6 +190,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--experiment', type=Path, required=True, help='folder of the run')
     parser.add_argument('--iteration', type=int, help='of the checkpoint (the newest)')
+    parser.add_argument('--mean-with', type=Path, metavar='WEIGHTS', help='take the mean with these, e.g. of the start')
     parser.add_argument(
         '--test', nargs='+', type=Path, required=True, help='the folders test and sharp of datasets_prep.box'
     )
