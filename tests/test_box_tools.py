@@ -99,7 +99,12 @@ def test_the_mean_with_other_weights_is_stored(here, capsys):
     save(network(), here / 'other.pth')
     assert make_box('--mean-with', 'other.pth', output='never.safetensors') == 2
     assert 'is of another network, of which no mean can be made' in capsys.readouterr().err
+    # Of the same network, but its second sub-decoder is not trained yet.
+    assert make_box('--mean-with', 'experiments/run/models/net_g_4.pth', output='never.safetensors') == 2
+    assert 'num_sub_decoders=1, here 2' in capsys.readouterr().err
     assert not (here / 'never.safetensors').exists()
+    first_stage = ('--iteration', '4', '--mean-with', 'experiments/run/models/net_g_4.pth', '--precision', 'float32')
+    assert make_box(*first_stage) == 0
 
 
 def test_nothing_of_the_machine_is_in_it(here):

@@ -77,7 +77,7 @@ def mean_with(network: AIBNet, path: Path) -> AIBNet:
         CheckpointError: the file is none of AIBNet's.
         UserError: its network is another.
     """
-    other = read_network(path, param_key=None)
+    other = trained_part(read_network(path, param_key=None))  # else a mean with what nothing has trained yet
     differing = [name for name, value in network.arguments.items() if other.arguments[name] != value]
     if differing:
         told = ', '.join(f'{name}={other.arguments[name]}, here {network.arguments[name]}' for name in differing)
