@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,13 +83,14 @@ def read_files(package: Path, paths: Collection[str]) -> dict[str, bytes]:
     try:
         with package.open('rb') as file:
             _seek_data(file)
-            with tarfile.open(fileobj=file, mode='r|*') as archive:
+            # Not 'r|*': it copies all that is unpacked ahead at each header, minutes for packages of many files.
+            with tarfile.open(fileobj=file, mode='r:*') as archive:
                 for member in archive:
                     path = member.name.lstrip('./')
                     file_in_it = archive.extractfile(member) if path in paths and member.isfile() else None
                     if file_in_it is not None:
                         contents[path] = file_in_it.read()
-    except (OSError, ValueError, EOFError, tarfile.TarError) as error:
+    except (OSError, ValueError, EOFError, lzma.LZMAError, zlib.error, tarfile.TarError) as error:
         raise PrepError(f'{package} cannot be read as a Debian package ({error}): download it again') from error
     return contents
 

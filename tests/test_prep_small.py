@@ -127,7 +127,7 @@ def test_packages_are_fetched_and_a_failed_download_leaves_nothing(tmp_path, mon
     assert sorted(path.name for path in folder.iterdir()) == ['one_1_all.deb', 'two_1_all.deb']
 
 
-@pytest.mark.parametrize('damage', ['empty', 'text', 'truncated', 'no data'])
+@pytest.mark.parametrize('damage', ['empty', 'text', 'truncated', 'changed', 'no data'])
 def test_a_damaged_package_is_told(damage, debs):
     folder, _ = debs
     path = folder / 'one_1.0-1_all.deb'
@@ -135,6 +135,7 @@ def test_a_damaged_package_is_told(damage, debs):
         'empty': b'',
         'text': b'<html>not found</html>' * 9,
         'truncated': path.read_bytes()[:-30000],
+        'changed': path.read_bytes()[:-300] + bytes(100) + path.read_bytes()[-200:],
         'no data': path.read_bytes()[:132],
     }[damage]
     path.write_bytes(content)
