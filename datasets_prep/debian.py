@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 import shutil
 import subprocess
 import tarfile
@@ -15,6 +16,7 @@ from typing import BinaryIO
 from datasets_prep.errors import PrepError
 
 _MAGIC = b'!<arch>\n'
+_ARCHITECTURE = re.compile(r'(?<=^usr/lib/)[^/]+-linux-gnu[^/]*(?=/)')  # x86_64-linux-gnu, arm-linux-gnueabihf, ...
 _HEADER = 60  # bytes in front of each member: name (16), times and owners (32), size (10), end mark (2)
 
 
@@ -76,6 +78,8 @@ def _advice(names: list[str]) -> str:
 def read_files(package: Path, paths: Collection[str]) -> dict[str, bytes]:
     """Content of the files of a package that have these paths (without a leading slash); others are left out.
 
+    A path below usr/lib that names the architecture has `*` there: apt-get fetches the machine's own package.
+
     Raises:
         PrepError: no Debian package, or a damaged one.
     """
@@ -86,7 +90,7 @@ def read_files(package: Path, paths: Collection[str]) -> dict[str, bytes]:
             # Not 'r|*': it copies all that is unpacked ahead at each header, minutes for packages of many files.
             with tarfile.open(fileobj=file, mode='r:*') as archive:
                 for member in archive:
-                    path = member.name.lstrip('./')
+                    path = _ARCHITECTURE.sub('*', member.name.lstrip('./'))
                     file_in_it = archive.extractfile(member) if path in paths and member.isfile() else None
                     if file_in_it is not None:
                         contents[path] = file_in_it.read()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from datasets_prep import small
+from datasets_prep.box import box_pictures
 from datasets_prep.debian import get_packages, read_files
 from datasets_prep.errors import PrepError
 from datasets_prep.small import Picture, blurred_pairs, licences, listed_pictures, make, read_pictures
@@ -125,6 +126,18 @@ def test_packages_are_fetched_and_a_failed_download_leaves_nothing(tmp_path, mon
     with pytest.raises(PrepError, match=r'Unable to locate package bad(.|\n)*apt-get download three bad'):
         get_packages(['one', 'three', 'bad'], folder, download=True)
     assert sorted(path.name for path in folder.iterdir()) == ['one_1_all.deb', 'two_1_all.deb']
+
+
+@pytest.mark.parametrize('architecture', ['x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf'])
+def test_a_picture_below_the_folder_of_an_architecture_is_found_on_each(architecture, tmp_path):
+    package = tmp_path / 'one_1.0-1_all.deb'
+    write_deb(package, {f'usr/lib/{architecture}/qt5/p.png': photograph(0), 'usr/lib/python3/p.png': photograph(1)})
+    wanted = ['usr/lib/*/qt5/p.png', 'usr/lib/python3/p.png']
+    assert read_files(package, wanted) == dict(zip(wanted, (photograph(0), photograph(1))))
+
+
+def test_no_listed_picture_is_of_one_architecture_alone():
+    assert not [picture.path for picture in box_pictures() if '-linux-gnu' in picture.path]
 
 
 @pytest.mark.parametrize('damage', ['empty', 'text', 'truncated', 'changed', 'no data'])
