@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datasets_prep.errors import PrepError
+from datasets_prep.qt_resources import SUFFIX, resource_files
 
 _MAGIC = b'!<arch>\n'
 _ARCHITECTURE = re.compile(r'(?<=^usr/lib/)[^/]+-linux-gnu[^/]*(?=/)')  # x86_64-linux-gnu, arm-linux-gnueabihf, ...
@@ -78,12 +79,14 @@ def _advice(names: list[str]) -> str:
 def read_files(package: Path, paths: Collection[str]) -> dict[str, bytes]:
     """Content of the files of a package that have these paths (without a leading slash); others are left out.
 
-    A path below usr/lib that names the architecture has `*` there: apt-get fetches the machine's own package.
+    A path below usr/lib that names the architecture has `*` there: apt-get fetches the machine's own package. What lies
+    in a Qt resource has its path there behind the resource's own: usr/share/game/pictures.rcc/game/dog.webp.
 
     Raises:
         PrepError: no Debian package, or a damaged one.
     """
     contents = {}
+    resources = {path.split(f'{SUFFIX}/')[0] + SUFFIX for path in paths if f'{SUFFIX}/' in path}
     try:
         with package.open('rb') as file:
             _seek_data(file)
@@ -91,12 +94,15 @@ def read_files(package: Path, paths: Collection[str]) -> dict[str, bytes]:
             with tarfile.open(fileobj=file, mode='r:*') as archive:
                 for member in archive:
                     path = _ARCHITECTURE.sub('*', member.name.lstrip('./'))
-                    file_in_it = archive.extractfile(member) if path in paths and member.isfile() else None
+                    wanted = path in paths or path in resources
+                    file_in_it = archive.extractfile(member) if wanted and member.isfile() else None
                     if file_in_it is not None:
                         contents[path] = file_in_it.read()
+        for path in resources & contents.keys():
+            contents |= {f'{path}/{inner}': found for inner, found in resource_files(contents[path])}
     except (OSError, ValueError, EOFError, lzma.LZMAError, zlib.error, tarfile.TarError) as error:
         raise PrepError(f'{package} cannot be read as a Debian package ({error}): download it again') from error
-    return contents
+    return {path: content for path, content in contents.items() if path in paths}
 
 
 def _seek_data(file: BinaryIO) -> None:

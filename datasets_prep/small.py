@@ -48,7 +48,7 @@ class Picture:
     Attributes:
         set: 'train' or 'test'.
         name: its key in the LMDB.
-        package, path: the Debian package that ships it, and where (`*` for the architecture below usr/lib).
+        package, path: the Debian package that ships it, and where: see :func:`datasets_prep.debian.read_files`.
         author, licence: as the package's copyright file tells, or a file beside the picture.
         sha256: of the file.
     """
