@@ -4,10 +4,10 @@
 
 makes ``train/{blur_crops,sharp_crops}.lmdb``, ``test/{input,target}.lmdb`` and ``sharp/{input,target}.lmdb`` below the
 output, and LICENCES.md, which lists author and licence of each picture. The photographs are those of
-small_pictures.csv, and those of box_pictures.csv, which add houses, streets, people, writing and circuit boards; they
-are kept below OUTPUT/photographs. The blur is that of `datasets_prep.shake`. The test pictures are others than the
-training pictures: in ``test`` they are shaken, in ``sharp`` they are as they were, to be left alone. Training crops are
-of those places where blur can take something away (`DetailedCrop`).
+small_pictures.csv, and those of box_pictures.csv, which add houses, streets, people, animals, writing and circuit
+boards; they are kept below OUTPUT/photographs. The blur is that of `datasets_prep.shake`. The test pictures
+are others than the training pictures: in ``test`` they are shaken, in ``sharp`` they are as they were, to be left
+alone. Training crops are of those places where blur can take something away (`DetailedCrop`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from datasets_prep.small import LIST, Picture, licences, listed_pictures, read_p
 MORE = Path(__file__).with_name('box_pictures.csv')
 TRAIN = ShakeSettings(exposures=10, path=12, turn=0.8, part_path=10, noise=0.01, quality=80, boost=1.5)
 SETTINGS = {
-    'train': replace(TRAIN, exposures=20, seed=2030, sharp=0.1, defocus=0.15, video=0.2),
+    'train': replace(TRAIN, exposures=10, seed=2031, sharp=0.1, defocus=0.15, video=0.2),
     'test': replace(TRAIN, exposures=4, sharp=0.25, largest_side=600),
 }
 # Each picture is reduced at least to this: it rids a small one, too, of noise and of what compression did to it.
 LARGEST_SCALE = 0.8
-CROP, STEP = 160, 140
+CROP, STEP = 256, 192
 
 
 def box_pictures() -> list[Picture]:

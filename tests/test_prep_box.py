@@ -19,7 +19,7 @@ from tests.prep_trees import read_lmdb
 
 @pytest.fixture(autouse=True)
 def few_exposures(monkeypatch):
-    # 300 x 220 pixels become 240 x 176 in both sets, but 200 x 147 where the largest side says so.
+    # 400 x 330 pixels become 320 x 264 in both sets, but 200 x 165 where the largest side says so.
     monkeypatch.setattr(
         box,
         'SETTINGS',
@@ -32,7 +32,7 @@ def debs(tmp_path):
     """A package with two pictures; gives the folder and the list."""
     folder = tmp_path / 'debs'
     folder.mkdir()
-    contents = {f'usr/share/p{n}.png': photograph(n, height=220, width=300) for n in range(2)}
+    contents = {f'usr/share/p{n}.png': photograph(n, height=330, width=400) for n in range(2)}
     write_deb(folder / 'one_1.0-1_all.deb', contents)
     pictures = [
         Picture(
@@ -76,14 +76,14 @@ def test_it_makes_both_sets_and_the_licences_and_again_the_same(debs, tmp_path):
     for name in ('train/blur_crops', 'train/sharp_crops', 'test/input', 'test/target', 'sharp/input', 'sharp/target'):
         found[name], again = (read_lmdb(folder / f'{name}.lmdb') for folder in (out, tmp_path / 'again'))
         assert found[name] == again
-    # 240 x 176 gives four crops of 160; the settings of training leave none of two exposures sharp.
+    # 320 x 264 gives four crops of 256; the settings of training leave none of two exposures sharp.
     assert [len(entries) for entries in found.values()] == [8, 8, 3, 3, 1, 1]
-    assert picture(next(iter(found['test/target'].values()))).shape == (147, 200, 3)
+    assert picture(next(iter(found['test/target'].values()))).shape == (165, 200, 3)
     assert not set(found['test/input'].items()) & set(found['test/target'].items())
     assert found['sharp/input'] == found['sharp/target']
     assert not set(found['sharp/input']) & set(found['test/input'])
     assert (out / 'LICENCES.md').read_text() == licences(pictures)
-    assert (out / 'photographs/test/p0.png').read_bytes() == photograph(0, height=220, width=300)
+    assert (out / 'photographs/test/p0.png').read_bytes() == photograph(0, height=330, width=400)
     make(out, debs=folder, pictures=pictures, workers=1)  # finished sets are left alone
 
 
