@@ -19,7 +19,7 @@ from datasets_prep.lmdb_writer import write_pairs
 from datasets_prep.pairs import Pair
 from tests.deblurring import network, save
 from tests.training import make_dataset, options, run
-from tools import box_picture, box_table, box_weights
+from tools import box_context, box_picture, box_table, box_weights
 from tools.box_measures import EQUAL, figures, psnr, samples
 from tools.classical_deblurring import GRIDS, best_setting
 
@@ -226,6 +226,61 @@ def test_the_picture_shows_both_and_stays_small(here, capsys):
     assert len(box_picture.jpeg(Image.fromarray(noise))) <= box_picture.MOST_BYTES * 2
     assert box_picture.main([*arguments, '--picture', 'p-22']) == 2
     assert "did you mean 'p-2'" in capsys.readouterr().err
+
+
+def test_places_are_measured_alone_in_cutouts_around_them(monkeypatch):
+    monkeypatch.setattr(box_context, 'SIDE', 8)
+    rng = np.random.default_rng(0)
+    gt = rng.integers(0, 200, (50, 70, 3), dtype=np.uint8)
+    seen = []
+
+    def restore(picture):
+        """Nearer to the truth, the more it sees."""
+        seen.append(picture.shape[:2])
+        return picture - np.uint8(9 if min(picture.shape[:2]) <= 16 else 10 if min(picture.shape[:2]) < 50 else 11)
+
+    found = box_context.gains(box_context.Sample('p', gt + np.uint8(12), gt), restore, around=[16, 24])
+    assert len(found) == box_context.PLACES
+    assert seen == [(50, 70), *[(16, 16), (24, 24)] * box_context.PLACES]
+    for place in found:
+        assert place == pytest.approx({None: 20 * np.log10(12), 16: 20 * np.log10(12 / 3), 24: 20 * np.log10(12 / 2)})
+    assert len(set(box_context.places(50, 70, largest=24))) == box_context.PLACES
+    assert box_context.places(50, 70, largest=24) == box_context.places(50, 70, largest=24)
+
+
+def test_a_place_is_found_again_in_its_cutout(monkeypatch):
+    monkeypatch.setattr(box_context, 'SIDE', 8)
+    picture = np.arange(50 * 70).reshape(50, 70)
+    for largest in (8, 24, 48, 60, 200):
+        for place in box_context.places(50, 70, largest=largest):
+            here = picture[place.cutout(8)]
+            assert here.shape == (8, 8)
+            for size in (8, 16, 48, 200, None):
+                cutout = place.cutout(size)
+                assert np.array_equal(picture[cutout][place.within(cutout)], here)
+            assert picture[place.cutout(largest)].shape == (min(largest, 50), min(largest, 70))
+
+
+def test_a_cutout_that_is_smaller_than_the_picture_cuts_off_what_is_outside(monkeypatch):
+    monkeypatch.setattr(box_context, 'SIDE', 8)
+    corner = box_context.Place(0, 60, 50, 70)
+    assert corner.cutout(16) == (slice(0, 12), slice(56, 70))
+    assert corner.within(corner.cutout(16)) == (slice(0, 8), slice(4, 12))
+
+
+def test_the_table_of_cutouts_and_what_it_refuses(here, capsys):
+    save(network(), here / 'net.pth')
+    arguments = ['--weights', 'net.pth', '--shaken', 'test', '--around']
+    assert box_context.main([*arguments, '65']) == 2
+    assert '--around 65: expected an even number of 64 or more' in capsys.readouterr().err
+    assert box_context.main([*arguments, '64', '80']) == 2
+    assert 'a picture of 100x60: a place has 64x64 pixels' in capsys.readouterr().err
+    found = [{None: 2.0, 64: 1.0, 80: 1.5}, {None: 2.0, 64: 0.0, 80: 2.5}]
+    lines = box_context.table(found, around=[64, 80]).splitlines()
+    assert lines[0] == '2 places of 64x64'
+    assert '| 64x64 | +0.50 dB | 1.50 | 0.50 |' in lines
+    assert '| 80x80 | +2.00 dB | 0.00 | 0.50 |' in lines
+    assert any(line.startswith('| whole pictures | +2.00 dB') for line in lines)
 
 
 def test_a_set_that_is_not_there_is_told(here, capsys):

@@ -7,6 +7,7 @@
 ``speed_table``             time and memory beside others' and older checkouts         docs/speed.md
 ``metric_benchmark``        time of SSIM against BasicSR's                             docs/evaluation.md
 ``tiled_study``             a study's networks tested in tiles                         docs/ablations.md
+``box_weights`` and others  the weights in the box, their figures and picture         docs/weights.md
 ``blurmap_study``           do SFEM and HFSBlock see blur? the figures, from nothing   docs/blurmap.md
 ==========================  ========================================================  ===================
 
