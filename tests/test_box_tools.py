@@ -20,7 +20,7 @@ from datasets_prep.pairs import Pair
 from tests.deblurring import network, save
 from tests.training import make_dataset, options, run
 from tools import box_context, box_picture, box_table, box_weights
-from tools.box_measures import EQUAL, figures, psnr, samples
+from tools.box_measures import EQUAL, Sample, figures, psnr, samples
 from tools.classical_deblurring import GRIDS, best_setting
 
 
@@ -239,11 +239,15 @@ def test_places_are_measured_alone_in_cutouts_around_them(monkeypatch):
         seen.append(picture.shape[:2])
         return picture - np.uint8(9 if min(picture.shape[:2]) <= 16 else 10 if min(picture.shape[:2]) < 50 else 11)
 
-    found = box_context.gains(box_context.Sample('p', gt + np.uint8(12), gt), restore, around=[16, 24])
+    found = box_context.gains(Sample('p', gt + np.uint8(12), gt), restore, around=[16, 24])
     assert len(found) == box_context.PLACES
     assert seen == [(50, 70), *[(16, 16), (24, 24)] * box_context.PLACES]
     for place in found:
         assert place == pytest.approx({None: 20 * np.log10(12), 16: 20 * np.log10(12 / 3), 24: 20 * np.log10(12 / 2)})
+    assert box_context.gains(Sample('p', gt ^ 1, gt), lambda picture: picture, around=[16])[0][16] == 0  # 48.1 dB
+    hardly = gt.copy()
+    hardly[::2] ^= 1  # 51.1 dB
+    assert box_context.gains(Sample('p', hardly, gt), lambda picture: picture, around=[16]) == []
     assert len(set(box_context.places(50, 70, largest=24))) == box_context.PLACES
     assert box_context.places(50, 70, largest=24) == box_context.places(50, 70, largest=24)
 
@@ -268,13 +272,20 @@ def test_a_cutout_that_is_smaller_than_the_picture_cuts_off_what_is_outside(monk
     assert corner.within(corner.cutout(16)) == (slice(0, 8), slice(4, 12))
 
 
-def test_the_table_of_cutouts_and_what_it_refuses(here, capsys):
+def test_the_table_of_cutouts_and_what_it_refuses(here, monkeypatch, capsys):
     save(network(), here / 'net.pth')
     arguments = ['--weights', 'net.pth', '--shaken', 'test', '--around']
     assert box_context.main([*arguments, '65']) == 2
     assert '--around 65: expected an even number of 64 or more' in capsys.readouterr().err
     assert box_context.main([*arguments, '64', '80']) == 2
     assert 'a picture of 100x60: a place has 64x64 pixels' in capsys.readouterr().err
+    monkeypatch.setattr(box_context, 'SIDE', 48)
+    assert box_context.main([*arguments, '48', '64']) == 0
+    assert '9 places of 48x48' in capsys.readouterr().out
+    monkeypatch.setattr(box_context, 'BLURRED', 0.0)
+    assert box_context.main([*arguments, '64']) == 2
+    assert 'test: no two places of less than 0 dB' in capsys.readouterr().err
+    monkeypatch.setattr(box_context, 'SIDE', 64)
     found = [{None: 2.0, 64: 1.0, 80: 1.5}, {None: 2.0, 64: 0.0, 80: 2.5}]
     lines = box_context.table(found, around=[64, 80]).splitlines()
     assert lines[0] == '2 places of 64x64'

@@ -3,7 +3,8 @@
     python -m tools.box_context --shaken datasets/box/test --around 128 192 256 320
 
 Restores cutouts of several sizes around the same places of the shaken pictures, and the whole pictures, and measures
-each in its place alone, of 64x64 pixels. Prints the mean gains, and how far each lies from the whole pictures'.
+each in its place alone, of 64x64 pixels. Prints the mean gains, and how far each lies from the whole pictures'. Places
+that hardly moved (50 dB and more) are left out: there, a few pixels that change by one are many decibels.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from tools.box_measures import Sample, psnr, samples
 SIDE = 64  # of a place, pixels
 PLACES = 3  # of a picture
 SEED = 3
+BLURRED = 50.0  # dB that a place has less than, to be measured
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,14 @@ def places(height: int, width: int, *, largest: int) -> list[Place]:
 def gains(
     sample: Sample, restore: Callable[[np.ndarray], np.ndarray], *, around: Sequence[int]
 ) -> list[dict[Optional[int], float]]:
-    """For each place of a picture the gain in dB by the size of the cutout; that of the whole picture is at None."""
+    """For each blurred place of a picture the gain in dB by the cutout's size; that of the whole picture is at None."""
     whole = restore(sample.lq)
     found = []
     for place in places(*sample.lq.shape[:2], largest=max(around)):
         here = place.cutout(SIDE)
         before = psnr(sample.lq[here], sample.gt[here])
+        if before >= BLURRED:
+            continue
         by_size: dict[Optional[int], float] = {None: psnr(whole[here], sample.gt[here]) - before}
         for size in around:
             cutout = place.cutout(size)
@@ -117,6 +121,8 @@ def measure(arguments: argparse.Namespace) -> int:
     found = []
     for sample in tqdm(blurred, unit='picture', disable=None):
         found += gains(sample, restore, around=arguments.around)
+    if len(found) < 2:
+        raise UserError(f'{arguments.shaken}: no two places of less than {BLURRED:g} dB')
     print(table(found, around=arguments.around))
     return 0
 
