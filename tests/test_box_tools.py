@@ -239,11 +239,11 @@ def test_places_are_measured_alone_in_cutouts_around_them(monkeypatch):
         seen.append(picture.shape[:2])
         return picture - np.uint8(9 if min(picture.shape[:2]) <= 16 else 10 if min(picture.shape[:2]) < 50 else 11)
 
-    found = box_context.gains(Sample('p', gt + np.uint8(12), gt), restore, around=[16, 24])
+    found = box_context.gains(Sample('p', gt + np.uint8(12), gt), restore, around=[16, 48])
     assert len(found) == box_context.PLACES
-    assert seen == [(50, 70), *[(16, 16), (24, 24)] * box_context.PLACES]
+    assert seen == [(50, 70), *[(16, 16), (48, 48)] * box_context.PLACES]
     for place in found:
-        assert place == pytest.approx({None: 20 * np.log10(12), 16: 20 * np.log10(12 / 3), 24: 20 * np.log10(12 / 2)})
+        assert place == pytest.approx({None: 20 * np.log10(12), 16: 20 * np.log10(12 / 3), 48: 20 * np.log10(12 / 2)})
     assert box_context.gains(Sample('p', gt ^ 1, gt), lambda picture: picture, around=[16])[0][16] == 0  # 48.1 dB
     hardly = gt.copy()
     hardly[::2] ^= 1  # 51.1 dB
