@@ -239,15 +239,19 @@ def test_places_are_measured_alone_in_cutouts_around_them(monkeypatch):
         seen.append(picture.shape[:2])
         return picture - np.uint8(9 if min(picture.shape[:2]) <= 16 else 10 if min(picture.shape[:2]) < 50 else 11)
 
-    found = box_context.gains(Sample('p', gt + np.uint8(12), gt), restore, around=[16, 48])
+    def measured(lq, *, by, around):
+        sample = Sample('p', lq, gt)
+        return box_context.gains(sample, box_context.blurred_places(sample, around=around), by, around=around)
+
+    found = measured(gt + np.uint8(12), by=restore, around=[16, 48])
     assert len(found) == box_context.PLACES
     assert seen == [(50, 70), *[(16, 16), (48, 48)] * box_context.PLACES]
     for place in found:
         assert place == pytest.approx({None: 20 * np.log10(12), 16: 20 * np.log10(12 / 3), 48: 20 * np.log10(12 / 2)})
-    assert box_context.gains(Sample('p', gt ^ 1, gt), lambda picture: picture, around=[16])[0][16] == 0  # 48.1 dB
+    assert measured(gt ^ 1, by=lambda picture: picture, around=[16])[0][16] == 0  # 48.1 dB
     hardly = gt.copy()
     hardly[::2] ^= 1  # 51.1 dB
-    assert box_context.gains(Sample('p', hardly, gt), lambda picture: picture, around=[16]) == []
+    assert measured(hardly, by=lambda picture: picture, around=[16]) == []
     assert len(set(box_context.places(50, 70, largest=24))) == box_context.PLACES
     assert box_context.places(50, 70, largest=24) == box_context.places(50, 70, largest=24)
 
@@ -283,6 +287,7 @@ def test_the_table_of_cutouts_and_what_it_refuses(here, monkeypatch, capsys):
     assert box_context.main([*arguments, '48', '64']) == 0
     assert '9 places of 48x48' in capsys.readouterr().out
     monkeypatch.setattr(box_context, 'BLURRED', 0.0)
+    monkeypatch.setattr(box_context, 'gains', None)  # told before anything is restored
     assert box_context.main([*arguments, '64']) == 2
     assert 'test: no two places of less than 0 dB' in capsys.readouterr().err
     monkeypatch.setattr(box_context, 'SIDE', 64)

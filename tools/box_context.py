@@ -74,24 +74,25 @@ def places(height: int, width: int, *, largest: int) -> list[Place]:
     return [Place(start(height), start(width), height, width) for _ in range(PLACES)]
 
 
+def blurred_places(sample: Sample, *, around: Sequence[int]) -> list[Place]:
+    """Those of a picture's :func:`places`, for cutouts of the sizes `around`, that have less than :data:`BLURRED`."""
+    here = [(place, place.cutout(SIDE)) for place in places(*sample.lq.shape[:2], largest=max(around))]
+    return [place for place, cutout in here if psnr(sample.lq[cutout], sample.gt[cutout]) < BLURRED]
+
+
 def gains(
-    sample: Sample, restore: Callable[[np.ndarray], np.ndarray], *, around: Sequence[int]
+    sample: Sample, chosen: Sequence[Place], restore: Callable[[np.ndarray], np.ndarray], *, around: Sequence[int]
 ) -> list[dict[Optional[int], float]]:
-    """For each blurred place of a picture the gain in dB by the cutout's size; that of the whole picture is at None."""
+    """For each place of a picture the gain in dB by the cutout's size; that of the whole picture is at None."""
     whole = restore(sample.lq)
-    found = []
-    for place in places(*sample.lq.shape[:2], largest=max(around)):
-        here = place.cutout(SIDE)
-        before = psnr(sample.lq[here], sample.gt[here])
-        if before >= BLURRED:
-            continue
-        by_size: dict[Optional[int], float] = {None: psnr(whole[here], sample.gt[here]) - before}
-        for size in around:
-            cutout = place.cutout(size)
-            restored = restore(np.ascontiguousarray(sample.lq[cutout]))
-            by_size[size] = psnr(restored[place.within(cutout)], sample.gt[here]) - before
-        found.append(by_size)
-    return found
+
+    def gain(place: Place, size: Optional[int]) -> float:
+        here, cutout = place.cutout(SIDE), place.cutout(size)
+        restored = whole if size is None else restore(np.ascontiguousarray(sample.lq[cutout]))
+        gt = sample.gt[here]
+        return psnr(restored[place.within(cutout)], gt) - psnr(sample.lq[here], gt)
+
+    return [{size: gain(place, size) for size in (None, *around)} for place in chosen]
 
 
 def table(found: Sequence[dict[Optional[int], float]], *, around: Sequence[int]) -> str:
@@ -118,11 +119,12 @@ def measure(arguments: argparse.Namespace) -> int:
     blurred = [sample for sample in samples(arguments.shaken) if not sample.is_sharp]
     if not blurred:
         raise UserError(f'{arguments.shaken}: no blurred pictures')
-    found = []
-    for sample in tqdm(blurred, unit='picture', disable=None):
-        found += gains(sample, restore, around=arguments.around)
-    if len(found) < 2:
+    chosen = [(sample, blurred_places(sample, around=arguments.around)) for sample in blurred]
+    if sum(len(of_it) for _, of_it in chosen) < 2:
         raise UserError(f'{arguments.shaken}: no two places of less than {BLURRED:g} dB')
+    found = []
+    for sample, of_it in tqdm([pair for pair in chosen if pair[1]], unit='picture', disable=None):
+        found += gains(sample, of_it, restore, around=arguments.around)
     print(table(found, around=arguments.around))
     return 0
 
